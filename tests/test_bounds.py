@@ -1,0 +1,242 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import (
+    LINEAR,
+    ONE_GAUSSIAN,
+    Linear,
+    Mixture,
+    assert_close,
+    bent_log_joint,
+    linear_log_joint,
+    mixture_log_joint,
+    random_tril,
+    seeds,
+)
+from scipy import stats
+from scipy.integrate import quad
+from scipy.special import logsumexp
+
+import vaejax as vj
+from vaejax.densities import kl_categorical, kl_gaussian
+
+
+def mixture_problem(seed, num_components=3, num_features=2):
+    rng = np.random.default_rng(seed)
+    mixture = Mixture.random(rng, num_components, num_features)
+    return rng, mixture, 2 * rng.standard_normal(num_features)
+
+
+def linear_problem(seed, num_features=3, num_latents=2):
+    rng = np.random.default_rng(seed)
+    model = Linear.random(rng, num_features, num_latents)
+    return rng, model, 2 * rng.standard_normal(num_features)
+
+
+@given(seeds, st.sampled_from(["enumerate", "cubature", "quadrature", "grid", "sample"]))
+def test_elbo_is_never_above_iw_bound_on_the_same_nodes(seed, kind):
+    rng, mixture, x = mixture_problem(seed)
+    if kind == "enumerate":
+        log_joint, params = mixture_log_joint, mixture
+        nodes = vj.enumerate_nodes(jax.nn.log_softmax(rng.standard_normal(3)))
+    else:
+        _, params, x = linear_problem(seed)
+        log_joint, mean, tril = linear_log_joint, rng.standard_normal(2), random_tril(rng, 2)
+        nodes = {
+            "cubature": lambda: vj.cubature_nodes(mean, tril),
+            "quadrature": lambda: vj.quadrature_nodes(mean, tril, 5),
+            "grid": lambda: vj.grid_nodes(mean - 3, mean + 3, 8),
+            "sample": lambda: vj.sample_nodes(jax.random.key(seed), mean, tril, 9),
+        }[kind]()
+    assert vj.elbo(log_joint, params, x, nodes) <= vj.iw_bound(log_joint, params, x, nodes) + 1e-10
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 3))
+def test_enumerated_nodes_of_a_mixture(seed, num_components, num_features):
+    rng, mixture, x = mixture_problem(seed, num_components, num_features)
+    log_joint = mixture.log_joint_all(x)
+    log_p = logsumexp(log_joint)
+    posterior = log_joint - log_p
+
+    exact = vj.enumerate_nodes(posterior)
+    assert_close(vj.elbo(mixture_log_joint, mixture, x, exact), log_p, atol=1e-10)
+    assert_close(vj.iw_bound(mixture_log_joint, mixture, x, exact), log_p, atol=1e-10)
+
+    wrong = jax.nn.log_softmax(rng.standard_normal(num_components))
+    nodes = vj.enumerate_nodes(wrong)
+    gap = log_p - vj.elbo(mixture_log_joint, mixture, x, nodes)
+    assert_close(gap, kl_categorical(wrong, posterior), atol=1e-10)
+    assert_close(vj.iw_bound(mixture_log_joint, mixture, x, nodes), log_p, atol=1e-10)  # for any q > 0
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 3))
+def test_gaussian_nodes_of_a_linear_model_at_its_posterior(seed, num_features, num_latents):
+    _, model, x = linear_problem(seed, num_features, num_latents)
+    mean, cov = model.posterior(x)
+    tril = np.linalg.cholesky(cov)
+    for nodes in (vj.cubature_nodes(mean, tril), vj.quadrature_nodes(mean, tril, 4)):
+        assert_close(vj.elbo(linear_log_joint, model, x, nodes), model.log_marginal(x), atol=1e-9)
+        assert_close(vj.iw_bound(linear_log_joint, model, x, nodes), model.log_marginal(x), atol=1e-9)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 4))
+def test_cubature_is_the_closed_form_of_the_bound_for_any_gaussian_q(seed, num_features, num_latents):
+    rng, model, x = linear_problem(seed, num_features, num_latents)
+    mean, tril = rng.standard_normal(num_latents), random_tril(rng, num_latents)
+    cov = tril @ tril.T
+    got = vj.elbo(linear_log_joint, model, x, vj.cubature_nodes(mean, tril))
+    entropy = stats.multivariate_normal(mean, cov).entropy()
+    closed_form = model.expected_log_joint(x, mean, cov) + entropy
+    assert_close(got, closed_form, atol=1e-10)
+    post_mean, post_cov = model.posterior(x)
+    gap = kl_gaussian(mean, tril, post_mean, np.linalg.cholesky(post_cov))
+    assert_close(model.log_marginal(x) - got, gap, atol=1e-9)
+
+
+@given(seeds)
+def test_quadrature_and_grid_converge_to_scipys_integral(seed):
+    rng = np.random.default_rng(seed)
+    noise, x = rng.uniform(1, 2), rng.uniform(-2, 2, 2)
+
+    def integrand(z):
+        density = stats.norm(0, 1).pdf(z) * stats.norm(z, noise).pdf(x[0])
+        return density * stats.norm(z**2 / 2, noise).pdf(x[1])
+
+    log_p = np.log(quad(integrand, -10, 10, epsabs=1e-14, epsrel=1e-11, limit=500, points=[-2, 0, 2])[0])
+    bound = lambda nodes: float(vj.iw_bound(bent_log_joint, noise, x, nodes))  # noqa: E731
+    rule = [abs(bound(vj.quadrature_nodes(np.zeros(1), np.ones(1), n)) - log_p) for n in (4, 16, 100)]
+    grid = [abs(bound(vj.grid_nodes([-10.0], [10.0], n)) - log_p) for n in (10, 40, 400)]
+    assert rule[2] < 1e-6 and rule[2] <= rule[1] + 1e-9 and rule[1] <= rule[0] + 1e-9
+    assert grid[2] < 1e-9 and grid[2] <= grid[1] + 1e-9 and grid[1] <= grid[0] + 1e-9
+
+
+@given(seeds)
+def test_sampled_bound_is_unbiased(seed):
+    rng, model, x = linear_problem(seed)
+    mean, tril = rng.standard_normal(2), random_tril(rng, 2)
+    exact = vj.elbo(linear_log_joint, model, x, vj.cubature_nodes(mean, tril))
+    keys = jax.random.split(jax.random.key(seed), 4000)
+    draws = jax.vmap(lambda key: vj.elbo(linear_log_joint, model, x, vj.sample_nodes(key, mean, tril, 4)))(keys)
+    assert abs(draws.mean() - exact) < 5 * draws.std(ddof=1) / np.sqrt(len(draws))
+
+
+def test_importance_weighted_bound_rises_with_samples_towards_log_p():
+    rng, model, x = linear_problem(0)
+    mean, cov = model.posterior(x)
+    mean, tril = mean + 0.5, 1.3 * np.linalg.cholesky(cov)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    bound = lambda s: jax.vmap(  # noqa: E731
+        lambda key: vj.iw_bound(linear_log_joint, model, x, vj.sample_nodes(key, mean, tril, s))
+    )(keys)
+    draws = [np.asarray(bound(s)) for s in (1, 5, 50)]
+    means, ses = [d.mean() for d in draws], [d.std() / np.sqrt(len(d)) for d in draws]
+    log_p = model.log_marginal(x)
+    assert means[0] + 6 * ses[0] < means[1] - 6 * ses[1] < means[2] < log_p + 6 * ses[2]
+    assert log_p - means[2] < 0.05
+
+
+@given(seeds)
+def test_fishers_identity(seed):
+    """At the exact posterior the bound and log p have the same gradient: q is held fixed in the one, absent in the other."""
+    rng, mixture, x = mixture_problem(seed)
+    params = jax.tree.map(jnp.asarray, mixture)
+    log_p = lambda p: jax.nn.logsumexp(jax.vmap(lambda z: mixture_log_joint(p, x, z))(jnp.arange(3)))  # noqa: E731
+    nodes = vj.enumerate_nodes(mixture.log_joint_all(x) - logsumexp(mixture.log_joint_all(x)))
+    bound = lambda p: vj.elbo(mixture_log_joint, p, x, nodes)  # noqa: E731
+    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), jax.grad(bound)(params), jax.grad(log_p)(params))
+
+    _, model, x = linear_problem(seed)
+    params = jax.tree.map(jnp.asarray, model)
+    marginal = lambda p: jax.scipy.stats.multivariate_normal.logpdf(x, p.b, p.W @ p.W.T + jnp.diag(p.psi))  # noqa: E731
+    mean, cov = model.posterior(x)
+    nodes = vj.cubature_nodes(mean, np.linalg.cholesky(cov))
+    bound = lambda p: vj.elbo(linear_log_joint, p, x, nodes)  # noqa: E731
+    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), jax.grad(bound)(params), jax.grad(marginal)(params))
+
+
+def test_a_node_of_weight_zero_counts_for_nothing_and_leaves_gradients_finite():
+    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, params * x[0])  # noqa: E731
+    nodes = vj.enumerate_nodes(jnp.array([0.0, -jnp.inf]))
+    for bound in (vj.elbo, vj.iw_bound):
+        value, grad = jax.value_and_grad(lambda p, bound=bound: bound(log_joint, p, jnp.array([3.0]), nodes))(2.0)
+        assert (float(value), float(grad)) == (6.0, 3.0)
+
+
+def test_elbo_is_minus_infinity_where_q_allows_what_p_forbids():
+    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, 0.0)  # noqa: E731
+    nodes = vj.enumerate_nodes(jnp.log(jnp.array([0.5, 0.5])))
+    assert np.isneginf(vj.elbo(log_joint, None, None, nodes))
+    assert_close(vj.iw_bound(log_joint, None, None, nodes), 0.0)
+
+
+@given(seeds)
+def test_mean_bound_is_the_mean_of_single_bounds(seed):
+    rng, model, _ = linear_problem(seed)
+    xs = rng.standard_normal((6, 3))
+    params = jax.tree.map(jnp.asarray, model)
+    expected = np.mean([model.log_marginal(x) for x in xs])
+    for bound in (vj.elbo, vj.iw_bound):
+        assert_close(vj.mean_bound(LINEAR, params, xs, None, bound), expected, atol=1e-9)
+
+
+def sampled_posterior(params, x, key):
+    mean, tril = jnp.zeros(2), jnp.eye(2)
+    return vj.sample_nodes(key, mean, tril, 3)
+
+
+SAMPLED = vj.LatentModel(linear_log_joint, sampled_posterior)
+
+
+def test_one_key_one_value_and_a_key_of_its_own_for_each_example():
+    _, model, _ = linear_problem(1)
+    xs = np.zeros((4, 3))
+    value = lambda seed: float(vj.mean_bound(SAMPLED, model, xs, jax.random.key(seed)))  # noqa: E731
+    assert value(0) == value(0) != value(1)
+    nodes = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.key(0))
+    assert len(np.unique(np.asarray(nodes.z))) == nodes.z.size
+
+
+def test_xs_may_be_a_pytree():
+    model = vj.LatentModel(lambda p, x, z: p * x["a"].sum() + x["label"], lambda p, x, key: vj.observed())
+    xs = {"a": np.ones((4, 2)), "label": np.arange(4)}
+    assert_close(vj.mean_bound(model, jnp.array(2.0), xs, None), 4 + 1.5)
+
+
+@pytest.mark.parametrize(
+    ("xs", "says"),
+    [
+        (np.zeros(5), r"shape \(5,\): expected \(N, D\)"),
+        (np.zeros((2, 3, 4)), r"expected \(N, D\)"),
+        (np.zeros((0, 2)), "at least one example"),
+        (np.zeros((3, 0)), "at least one example"),
+        (np.zeros((3, 2), int), "expected floats"),
+        (np.array([[1.0, np.nan], [0, np.inf]]), "2 NaN or infinite"),
+        ({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, "share the first axis"),
+        ({"a": np.full((3, 2), np.nan)}, "6 NaN or infinite"),
+        ({}, "at least one example"),
+    ],
+)
+def test_bad_data_are_refused_with_advice(xs, says):
+    with pytest.raises(ValueError, match=says):
+        vj.mean_bound(ONE_GAUSSIAN, (jnp.zeros(2), jnp.eye(2)), xs, None)
+    with pytest.raises(ValueError, match=says):
+        vj.em(ONE_GAUSSIAN, (jnp.zeros(2), jnp.eye(2)), xs, num_steps=1)
+
+
+def test_a_log_joint_that_is_no_scalar_is_refused():
+    with pytest.raises(ValueError, match="expected one number"):
+        vj.elbo(lambda params, x, z: x, None, np.zeros(2), vj.observed())
+
+
+def test_a_model_checks_its_data_its_own_way():
+    def validate(params, xs):
+        raise ValueError("not these")
+
+    model = ONE_GAUSSIAN._replace(validate=validate)
+    with pytest.raises(ValueError, match="not these"):
+        vj.mean_bound(model, (jnp.zeros(2), jnp.eye(2)), np.zeros((3, 2)), None)
+    with pytest.raises(ValueError, match="LatentModel"):
+        vj.mean_bound("gmm", None, np.zeros((3, 2)), None)

@@ -1,0 +1,99 @@
+import hashlib
+import importlib.util
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vaejax import data
+
+
+def test_old_faithful():
+    xs = data.load("old_faithful").xs
+    assert xs.shape == (272, 2) and xs.dtype == np.float32 and np.isfinite(xs).all()
+    assert (xs.min(0) > 0).all() and 1 < xs[:, 0].mean() < 6 < xs[:, 1].mean() < 100  # both in minutes
+
+
+def test_air_quality_has_42_incomplete_days():
+    xs = data.load("air_quality").xs
+    missing = np.isnan(xs)
+    assert xs.shape == (153, 6) and missing.any(1).sum() == 42 and missing.sum() == 44
+    assert missing[:, 2:].sum() == 0
+    months, days = np.unique(xs[:, 4], return_counts=True)
+    assert list(months) == [5, 6, 7, 8, 9] and list(days) == [31, 30, 31, 31, 30]
+
+
+def test_digits_are_stratified_and_apart():
+    digits = data.load("digits")
+    assert digits.train_xs.shape == (4000, 784) and digits.test_xs.shape == (1000, 784)
+    for labels, count in ((digits.train_labels, 400), (digits.test_labels, 100)):
+        assert (np.bincount(labels) == count).all() and labels.dtype == np.int32
+    assert digits.train_xs.dtype == np.float32 and digits.train_xs.min() == 0 and digits.train_xs.max() == 1
+    train = {x.tobytes() for x in digits.train_xs}
+    assert not any(x.tobytes() in train for x in digits.test_xs)
+
+
+@pytest.mark.parametrize("name", list(data.SHA256))
+def test_readme_gives_each_files_true_checksum_and_size(name):
+    content = (data.FOLDER / name).read_bytes()
+    readme = (data.FOLDER / "README.md").read_text()
+    row = next(line for line in readme.splitlines() if f"`{name}`" in line and data.SHA256[name] in line)
+    assert f"{len(content):,}" in row
+    assert hashlib.sha256(content).hexdigest() == data.SHA256[name]
+
+
+def test_files_can_be_rebuilt_from_published_packages(tmp_path):
+    spec = importlib.util.spec_from_file_location("build", data.FOLDER / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    build.build(tmp_path)
+    for name in data.SHA256:
+        ours, theirs = data.FOLDER / name, tmp_path / name
+        if name.endswith(".npz"):  # another zlib packs the same arrays into other bytes
+            a, b = np.load(ours), np.load(theirs)
+            assert a.files == b.files and all((a[k] == b[k]).all() for k in a.files)
+        else:
+            assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_an_unknown_name_is_a_key_error_that_lists_the_known():
+    with pytest.raises(KeyError, match=re.escape("'old_faithful', 'air_quality', 'digits'")):
+        data.load("old faithful")
+
+
+def test_a_damaged_or_missing_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match="install the package again"):
+        data.load("old_faithful")
+    (tmp_path / "old_faithful.csv").write_text("eruption,waiting\n3.6,79\n")
+    with pytest.raises(ValueError, match=r"is damaged.*git checkout"):
+        data.load("old_faithful")
+
+
+@pytest.mark.parametrize("maker", [data.spiral, data.banana, data.two_moons, data.blobs])
+def test_synthetic_sets_follow_their_seed(maker):
+    a, b, other = maker(50, 1), maker(50, 1), maker(50, 2)
+    assert a.xs.shape == (50, 2) and a.xs.dtype == np.float32 and a.z.shape == (50,)
+    assert (a.xs == b.xs).all() and (a.z == b.z).all() and not (a.xs == other.xs).any()
+    with pytest.raises(ValueError, match="num_examples is 0"):
+        maker(0, 1)
+
+
+def test_synthetic_sets_are_what_they_say():
+    def noise(xs, curve, sd):
+        z = ((xs - curve) / sd).ravel()
+        assert stats.kstest(z, "norm").statistic < np.sqrt(np.log(2 / 1e-9) / (2 * z.size))
+
+    n = 5000
+    xs, z = data.spiral(n, 0)
+    noise(xs, ((0.2 + 0.8 * z) * np.array([np.cos(3 * np.pi * z), np.sin(3 * np.pi * z)])).T, 0.03)
+    xs, z = data.banana(n, 0)
+    noise(xs, np.array([z, (z**2 - 1) / 2]).T, 0.2)
+    xs, z = data.blobs(n, 0)
+    noise(xs, np.array([[-2, 0], [2, 0], [0, 2]])[z], 0.5)
+    xs, z = data.two_moons(n, 0)
+    upper, lower = xs[z == 0], [1, 0.5] - xs[z == 1]
+    for moon in (upper, lower):  # a half circle of radius 1 has its mean at (0, 2 / pi)
+        se = moon.std(0) / np.sqrt(len(moon))
+        assert (np.abs(moon.mean(0) - [0, 2 / np.pi]) < 6 * se).all()

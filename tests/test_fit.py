@@ -1,0 +1,256 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import ONE_GAUSSIAN, assert_close, gaussian_log_joint, mean_log_gaussian, observed_posterior, seeds
+from scipy import stats
+
+import vaejax as vj
+from vaejax import fit
+
+ADAM, SGD = optax.adam(0.05), optax.sgd(0.1)
+
+
+def draw(seed, num_examples=40):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((num_examples, 2)) @ [[2.0, 0], [1, 0.5]] + [1, -1]
+
+
+START = (np.zeros(2), np.eye(2))
+
+
+@given(seeds)
+def test_em_with_nothing_missing_is_maximum_likelihood_in_one_step(seed):
+    xs = draw(seed)
+    (mean, tril), history = vj.em(ONE_GAUSSIAN, START, xs, num_steps=3)
+    assert_close(mean, xs.mean(0))
+    assert_close(tril @ tril.T, np.cov(xs.T, bias=True))
+    at_start = stats.multivariate_normal([0, 0]).logpdf(xs).mean()
+    best = stats.multivariate_normal(xs.mean(0), np.cov(xs.T, bias=True)).logpdf(xs).mean()
+    assert_close(history, np.array([at_start, best, best]))
+
+
+def test_em_stops_when_a_step_gains_less_than_tol():
+    _, history = vj.em(ONE_GAUSSIAN, START, draw(0), num_steps=50, tol=1e-9)
+    assert history.shape == (3,)
+
+
+def halfway(params, xs, nodes):
+    """A partial M-step, so that the bound rises step by step."""
+    mean, tril = params
+    return mean + 0.5 * (xs.mean(0) - mean), tril
+
+
+def test_em_history_is_the_bound_before_each_m_step():
+    model, xs = ONE_GAUSSIAN._replace(m_step=halfway), draw(1)
+    _, history = vj.em(model, START, xs, num_steps=4)
+    means = [xs.mean(0) * (1 - 0.5**k) for k in range(4)]
+    assert_close(history, np.array([stats.multivariate_normal(m).logpdf(xs).mean() for m in means]))
+
+
+def test_em_takes_the_fused_step_unless_told_otherwise():
+    def em_step(params, summary):
+        return (summary, params[1]), jnp.asarray(7.0)
+
+    model = ONE_GAUSSIAN._replace(summarize=lambda xs: xs.mean(0) + 100, em_step=em_step)
+    xs = draw(2)
+    (mean, _), history = vj.em(model, START, xs, num_steps=2)
+    assert_close(mean, xs.mean(0) + 100)
+    assert_close(history, np.full(2, 7.0))
+    (mean, _), _ = vj.em(model, START, xs, num_steps=2, fused=False)
+    assert_close(mean, xs.mean(0))
+
+
+def test_em_gives_each_step_and_each_example_its_own_key():
+    def m_step(params, xs, nodes):
+        return nodes.z[:, 0, 0] - params  # what was drawn, minus what was drawn before
+
+    posterior = lambda params, x, key: vj.sample_nodes(key, jnp.zeros(1), jnp.ones(1), 1)  # noqa: E731
+    model = vj.LatentModel(lambda params, x, z: jnp.zeros(()), posterior, m_step)
+    xs = np.zeros((5, 1))
+    once, _ = vj.em(model, np.zeros(5), xs, num_steps=1, key=jax.random.key(0))
+    twice, _ = vj.em(model, np.zeros(5), xs, num_steps=2, key=jax.random.key(0))
+    assert len(np.unique(once)) == 5 and (np.asarray(twice) != 0).all()
+    assert (once == vj.em(model, np.zeros(5), xs, num_steps=1, key=jax.random.key(0))[0]).all()
+    with pytest.raises(ValueError, match="pass key="):
+        vj.em(model, np.zeros(5), xs, num_steps=1)
+
+
+@given(seeds, st.sampled_from([None, 40, 13]))
+def test_maximize_climbs_to_maximum_likelihood(seed, batch_size):
+    xs = draw(seed)
+    optimizer = optax.adam(optax.exponential_decay(0.1, 250, 0.2)) if batch_size else ADAM
+    start = (np.zeros(2), np.zeros(2))
+    (mean, log_sd), history = vj.maximize(
+        mean_log_gaussian, start, xs, jax.random.key(seed), optimizer=optimizer, num_steps=1000, batch_size=batch_size
+    )
+    assert history.shape == (1000,)
+    tolerance = 0.05 if batch_size == 13 else 1e-4  # a small batch leaves noise of the size of the last steps
+    assert_close(mean, xs.mean(0), atol=tolerance)
+    assert_close(log_sd, np.log(xs.std(0)), atol=tolerance)
+
+
+def test_maximize_records_the_objective_before_each_step():
+    xs = draw(3)
+    (mean, _), history = vj.maximize(
+        lambda params, data, key: -((data.mean(0) - params[0]) ** 2).sum() + 0 * params[1].sum(),
+        (np.zeros(2), np.zeros(2)), xs, jax.random.key(0), optimizer=SGD, num_steps=3,
+    )  # fmt: skip
+    gaps = [xs.mean(0) * 0.8**k for k in range(4)]  # x <- x + 0.1 * 2 * gap
+    assert_close(history, np.array([-(g**2).sum() for g in gaps[:3]]))
+    assert_close(mean, xs.mean(0) - gaps[3])
+
+
+def test_maximize_is_the_same_run_in_whatever_blocks():
+    xs, start = draw(4), (np.zeros(2), np.zeros(2))
+    args = dict(optimizer=ADAM, batch_size=7)
+    long, long_history = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(1), num_steps=250, **args)
+    short, short_history = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(1), num_steps=130, **args)
+    assert (long_history[:130] == short_history).all()
+    again, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(1), num_steps=250, **args)
+    other, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(2), num_steps=250, **args)
+    assert (again[0] == long[0]).all() and not (other[0] == long[0]).all()
+
+
+def test_any_number_of_steps_runs_the_same_compiled_code():
+    xs, start, key = draw(5), (np.zeros(2), np.zeros(2)), jax.random.key(0)
+    vj.maximize(mean_log_gaussian, start, xs, key, optimizer=SGD, num_steps=3)
+    before = fit._gradient_steps._cache_size()
+    for num_steps in (1, 99, 100, 101, 250):
+        vj.maximize(mean_log_gaussian, start, xs, key, optimizer=SGD, num_steps=num_steps)
+    assert fit._gradient_steps._cache_size() == before
+
+
+def test_each_pass_through_the_data_takes_every_example_once():
+    batches = fit._batch_stream(jax.random.key(0), num_examples=10, batch_size=4)
+    flat = np.concatenate([next(batches) for _ in range(25)])
+    for one_pass in flat.reshape(10, 10):
+        assert sorted(one_pass) == list(range(10))
+    assert len({tuple(p) for p in flat.reshape(10, 10)}) > 1
+
+
+def test_the_callers_arrays_survive():
+    mean, log_sd = jnp.zeros(2), jnp.zeros(2)
+    vj.maximize(mean_log_gaussian, (mean, log_sd), draw(0), jax.random.key(0), optimizer=SGD, num_steps=2)
+    vj.em(ONE_GAUSSIAN, (mean, jnp.eye(2)), draw(0), num_steps=2)
+    assert_close(mean, np.zeros(2))  # a donated array would raise here
+
+
+def test_networks_are_parameters():
+    from flax import nnx
+
+    network = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+    xs = np.linspace(-1, 1, 20)[:, None]
+
+    def fit_line(params, data, key):
+        return -((params(data) - (3 * data + 1)) ** 2).mean()
+
+    fitted, history = vj.maximize(fit_line, network, xs, jax.random.key(0), optimizer=optax.adam(0.1), num_steps=500)
+    assert history[-1] > -1e-4 > history[0]
+    assert_close(fitted(np.ones((1, 1))), np.full((1, 1), 4.0), atol=0.02)
+
+
+@pytest.mark.parametrize("fails_at", [0, 150])
+def test_a_bound_that_becomes_nan_stops_the_fit_and_says_when(fails_at):
+    def objective(params, data, key):
+        return jnp.where(params > fails_at - 0.5, jnp.nan, params)  # climbs one a step
+
+    with pytest.raises(FloatingPointError, match=f"nan at step {fails_at}: try a smaller"):
+        vj.maximize(objective, 0.0, np.zeros((3, 1)), jax.random.key(0), optimizer=optax.sgd(1.0), num_steps=400)
+
+
+def test_em_that_collapses_says_so():
+    model = ONE_GAUSSIAN._replace(m_step=lambda params, xs, nodes: (params[0], params[1] * 0))
+    with pytest.raises(FloatingPointError, match="at step 1"):
+        vj.em(model, START, draw(0), num_steps=5)
+
+
+@pytest.fixture
+def nothing_compiles(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("compiled before the arguments were checked")
+
+    monkeypatch.setattr(fit, "_em", refuse)
+    monkeypatch.setattr(fit, "_gradient_steps", refuse)
+
+
+GOOD = dict(
+    objective=mean_log_gaussian, params=(np.zeros(2), np.zeros(2)), data=draw(0), key=jax.random.key(0),
+    optimizer=SGD, num_steps=3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"batch_size": 41}, "batch_size is 41, but there are 40 examples"),
+        ({"batch_size": 0}, "batch_size is 0: expected a whole number"),
+        ({"num_steps": 0}, "num_steps is 0: expected a whole number"),
+        ({"num_steps": 2.0}, "num_steps is 2.0"),
+        ({"num_steps": True}, "num_steps is True"),
+        ({"data": np.zeros((0, 2))}, "at least one example"),
+        ({"data": np.array([[np.nan, 1.0]])}, "1 NaN or infinite"),
+        ({"data": {"a": np.zeros((3, 1)), "b": np.zeros(4)}}, "share the first axis"),
+        ({"data": np.float64(3)}, "at least one example"),
+        ({"key": None}, "pass key="),
+        ({"optimizer": 0.1}, "such as optax.adam"),
+        ({"params": (np.zeros(2, int), np.zeros(2))}, "expects floating arrays"),
+        ({"params": ()}, "no arrays"),
+        ({"objective": lambda params, data, key: data[:, 0] * params[0][0]}, "expected one float"),
+        ({"objective": lambda params, data, key: jnp.array(3)}, "expected one float"),
+        ({"objective": lambda params, data, key: (jnp.array(3.0), None)}, "expected one float"),
+    ],
+)
+def test_maximize_refuses_bad_arguments_before_it_compiles(nothing_compiles, change, says):
+    arguments = GOOD | change
+    positional = [arguments.pop(name) for name in ("objective", "params", "data", "key")]
+    with pytest.raises(ValueError, match=says):
+        vj.maximize(*positional, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"num_steps": 0}, "num_steps is 0"),
+        ({"tol": -1.0}, "tol is -1.0"),
+        ({"tol": float("nan")}, "tol is nan"),
+        ({"model": vj.LatentModel(gaussian_log_joint, observed_posterior)}, "use vaejax.maximize"),
+    ],
+)
+def test_em_refuses_bad_arguments_before_it_compiles(nothing_compiles, change, says):
+    arguments = dict(model=ONE_GAUSSIAN, num_steps=3) | change
+    with pytest.raises(ValueError, match=says):
+        vj.em(arguments.pop("model"), START, draw(0), **arguments)
+
+
+class Kernel:
+    def __init__(self, allow_stdin):
+        self.kernel = type("IPythonKernel", (), {"_allow_stdin": allow_stdin})()
+
+
+@pytest.mark.parametrize(("where", "watched"), [("terminal", True), ("pipe", False), ("lab", True), ("nbval", False)])
+def test_the_bar_is_for_people(monkeypatch, where, watched):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: where == "terminal", raising=False)
+    if where in ("lab", "nbval"):
+        monkeypatch.setattr("builtins.get_ipython", lambda: Kernel(where == "lab"), raising=False)
+    assert fit._is_watched() == watched
+
+
+def test_the_bar_counts_every_step_and_leaves_nothing_behind(monkeypatch, capsys):
+    monkeypatch.setattr(fit, "_is_watched", lambda: True)
+    bars = []
+
+    class Bar(fit.tqdm):
+        def __init__(self, *args, **kwargs):
+            bars.append(self)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(fit, "tqdm", Bar)
+    vj.maximize(*(GOOD[k] for k in ("objective", "params", "data", "key")), optimizer=SGD, num_steps=230)
+    assert (bars[0].n, bars[0].total, bars[0].delay, bars[0].leave) == (230, 230, 10, False)
+    assert capsys.readouterr() == ("", "")  # a short run shows no bar at all

@@ -1,0 +1,149 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import assert_close, random_tril, seeds
+from scipy import stats
+from scipy.integrate import dblquad
+
+import vaejax as vj
+
+
+def gaussian_nodes(kind, mean, scale):
+    makers = {
+        "cubature": lambda: vj.cubature_nodes(mean, scale),
+        "quadrature": lambda: vj.quadrature_nodes(mean, scale, 6),
+        "sample": lambda: vj.sample_nodes(jax.random.key(0), mean, scale, 7),
+    }
+    return makers[kind]()
+
+
+@given(seeds, st.integers(1, 3), st.booleans(), st.sampled_from(["cubature", "quadrature", "sample"]))
+def test_gaussian_nodes_have_unit_weight_and_scipys_density(seed, dim, diagonal, kind):
+    rng = np.random.default_rng(seed)
+    mean, tril = rng.standard_normal(dim), random_tril(rng, dim)
+    tril = np.diag(np.diag(tril)) if diagonal else tril
+    nodes = gaussian_nodes(kind, mean, np.diag(tril) if diagonal else tril)
+    assert nodes.z.shape == (len(nodes.weight), dim)
+    assert_close(nodes.weight.sum(), 1.0)
+    expected = np.atleast_1d(stats.multivariate_normal(mean, tril @ tril.T).logpdf(np.asarray(nodes.z)))
+    assert_close(nodes.log_q, expected)
+
+
+@given(seeds, st.integers(1, 5))
+def test_cubature_is_exact_to_degree_three(seed, dim):
+    rng = np.random.default_rng(seed)
+    mean, tril = rng.standard_normal(dim), random_tril(rng, dim)
+    nodes = vj.cubature_nodes(mean, tril)
+    assert nodes.z.shape == (2 * dim, dim)
+    a = rng.standard_normal(dim)
+    m, v = a @ mean, a @ tril @ tril.T @ a  # a'z is N(m, v)
+    got = [vj.expect(lambda z, p=power: (a @ z) ** p, nodes) for power in (1, 2, 3)]
+    assert_close(np.array(got), [m, m**2 + v, m**3 + 3 * m * v], atol=1e-9)
+
+
+@given(seeds, st.integers(1, 3), st.integers(1, 8))
+def test_quadrature_is_exact_to_degree_2n_minus_1(seed, dim, num_points):
+    rng = np.random.default_rng(seed)
+    mean, sd = rng.standard_normal(dim), np.exp(0.3 * rng.standard_normal(dim))
+    nodes = vj.quadrature_nodes(mean, sd, num_points)
+    assert nodes.z.shape == (num_points**dim, dim)
+    power = 2 * num_points - 1
+    got = vj.expect(lambda z: z**power, nodes)
+    expected = np.array([stats.norm(m, s).moment(power) for m, s in zip(mean, sd, strict=True)])
+    assert_close(got, expected, atol=1e-7)
+
+
+def test_grid_is_a_midpoint_rule_on_the_box():
+    nodes = vj.grid_nodes([-1.0, 0], [3, 2], 40)
+    assert_close(nodes.weight.sum(), 1.0)
+    assert_close(jnp.exp(nodes.log_q), np.full(1600, 1 / 8))  # uniform density on a box of area 8
+    expected = dblquad(lambda b, a: np.exp(-(a**2)) * np.cos(b), -1, 3, 0, 2)[0] / 8
+    assert_close(vj.expect(lambda z: jnp.exp(-(z[0] ** 2)) * jnp.cos(z[1]), nodes), expected, atol=5e-4)
+
+
+def test_grid_error_falls_as_the_square_of_the_spacing():
+    exact = np.sin(2.0) / 2  # mean of cos on [0, 2]
+    errors = [float(vj.expect(lambda z: jnp.cos(z[0]), vj.grid_nodes([0.0], [2], n)) - exact) for n in (10, 20, 40)]
+    assert_close(np.array(errors[:-1]) / errors[1:], [4.0, 4.0], atol=0.02)
+
+
+def test_enumerated_nodes_sum_over_all_values():
+    probs = np.array([0.5, 0.0, 0.2, 0.3])
+    with np.errstate(divide="ignore"):
+        nodes = vj.enumerate_nodes(np.log(probs))
+    assert_close(vj.expect(lambda z: jax.nn.one_hot(z, 4), nodes), probs)
+
+
+def test_expect_takes_pytrees():
+    nodes = vj.enumerate_nodes(jnp.log(jnp.array([0.25, 0.75])))
+    got = vj.expect(lambda z: {"label": z.astype(float), "square": jnp.full((2, 2), z * 3.0)}, nodes)
+    assert_close(got["label"], 0.75)
+    assert_close(got["square"], np.full((2, 2), 2.25))
+
+
+def test_observed_is_one_completion_of_weight_one():
+    nodes = vj.observed()
+    assert (nodes.z.shape, float(nodes.weight[0]), float(nodes.log_q[0])) == ((1, 0), 1.0, 0.0)
+
+
+def test_samples_follow_q_and_their_key():
+    mean, tril = np.array([1.0, -2]), np.array([[2.0, 0], [1, 0.5]])
+    nodes = vj.sample_nodes(jax.random.key(3), mean, tril, 100_000)
+    white = np.linalg.solve(tril, (np.asarray(nodes.z) - mean).T)
+    for axis in white:  # Dvoretzky-Kiefer-Wolfowitz: P(distance > eps) <= 2 exp(-2 n eps^2)
+        assert stats.kstest(axis, "norm").statistic < np.sqrt(np.log(2 / 1e-9) / (2 * len(axis)))
+    assert abs(np.corrcoef(white)[0, 1]) < 6 / np.sqrt(white.shape[1])
+    again = vj.sample_nodes(jax.random.key(3), mean, tril, 100_000)
+    other = vj.sample_nodes(jax.random.key(4), mean, tril, 100_000)
+    assert (again.z == nodes.z).all() and not (other.z == nodes.z).any()
+
+
+def test_gradients_flow_through_sampled_nodes():
+    # d/dm E[z] = 1, d/ds E[z^2] = 2 s in expectation; for a fixed draw, z = m + s eps is differentiated path by path
+    key = jax.random.key(0)
+    eps = vj.sample_nodes(key, jnp.zeros(1), jnp.ones(1), 50).z[:, 0]
+    second_moment = lambda m, s: vj.expect(lambda z: z[0] ** 2, vj.sample_nodes(key, m, s, 50))  # noqa: E731
+    got = jax.grad(second_moment, (0, 1))(jnp.array([2.0]), jnp.array([3.0]))
+    assert_close(got[0][0], (2 * (2 + 3 * eps)).mean())
+    assert_close(got[1][0], (2 * (2 + 3 * eps) * eps).mean())
+
+
+@pytest.mark.parametrize("kind", ["cubature", "quadrature", "sample"])
+def test_nodes_keep_float32(kind):
+    nodes = gaussian_nodes(kind, np.zeros(2, np.float32), np.ones(2, np.float32))
+    assert {a.dtype for a in nodes} == {np.dtype("float32")}
+
+
+def test_nodes_are_made_inside_vmap_and_jit():
+    means = jnp.arange(6.0).reshape(3, 2)
+    nodes = jax.jit(jax.vmap(lambda m: vj.quadrature_nodes(m, jnp.eye(2), 3)))(means)
+    assert nodes.z.shape == (3, 9, 2)
+    assert_close(jax.vmap(lambda n: vj.expect(lambda z: z, n))(nodes), means)
+    boxes = jax.jit(jax.vmap(lambda m: vj.grid_nodes(m - 1, m + 1, 3)))(means)
+    assert_close(boxes.z.mean(1), means)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: vj.quadrature_nodes(np.zeros(4), np.ones(4), 5), "sample_nodes"),
+        (lambda: vj.grid_nodes(np.zeros(4), np.ones(4), 5), "sample_nodes"),
+        (lambda: vj.quadrature_nodes(np.zeros(2), np.ones(2), 0), "num_points is 0"),
+        (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 201), "use grid_nodes"),
+        (lambda: vj.grid_nodes(np.zeros(2), np.ones(2), 2.5), "num_points is 2.5"),
+        (lambda: vj.grid_nodes(np.ones(2), np.zeros(2), 3), "low < high"),
+        (lambda: vj.grid_nodes(0.0, 1.0, 3), "one shape"),
+        (lambda: vj.sample_nodes(jax.random.key(0), np.zeros(2), np.ones(2), 0), "num_samples is 0"),
+        (lambda: vj.sample_nodes(None, np.zeros(2), np.ones(2), 3), "pass key="),
+        (lambda: vj.cubature_nodes(np.zeros((5, 2)), np.ones((5, 2))), "use jax.vmap"),
+        (lambda: vj.cubature_nodes(np.zeros(2), np.ones(3)), "lower triangular"),
+        (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "vmap"),
+        (lambda: vj.enumerate_nodes(np.zeros(0)), "expected"),
+    ],
+)
+def test_bad_nodes_are_refused_with_advice(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

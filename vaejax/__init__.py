@@ -1,0 +1,40 @@
+"""vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
+
+from vaejax import bounds, check, data, densities, fit, nodes, plot
+from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.fit import em, maximize
+from vaejax.nodes import (
+    Nodes,
+    cubature_nodes,
+    enumerate_nodes,
+    expect,
+    grid_nodes,
+    observed,
+    quadrature_nodes,
+    sample_nodes,
+)
+
+__all__ = [
+    "LatentModel",
+    "Nodes",
+    "bounds",
+    "check",
+    "cubature_nodes",
+    "data",
+    "densities",
+    "elbo",
+    "em",
+    "enumerate_nodes",
+    "expect",
+    "fit",
+    "grid_nodes",
+    "iw_bound",
+    "log_weights",
+    "maximize",
+    "mean_bound",
+    "nodes",
+    "observed",
+    "plot",
+    "quadrature_nodes",
+    "sample_nodes",
+]

@@ -1,0 +1,180 @@
+"""One log-ratio, two bounds: all the chapters of the book.
+
+You write `log_joint(params, x, z)`, the log density of one example with one completion. `log_weights` compares it with q
+at every node; `elbo` averages the logs, `iw_bound` takes the log of the average. Jensen's inequality says which of the
+two is smaller.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+
+class LatentModel(NamedTuple):
+    """A latent-variable model: functions only, so it can be a static argument of `jax.jit`.
+
+    Make one once, at the top of a module or a notebook: a model made of fresh lambdas compiles anew each time.
+    """
+
+    log_joint: Callable  # (params, x, z) -> (): log p(x, z) of one example and one completion, in nats
+    posterior: Callable  # (params, x, key) -> Nodes: how to complete one example; exact ones start with `del key`
+    m_step: Callable | None = None  # (params, xs, nodes of all examples) -> params, if there is a closed form
+    summarize: Callable | None = None  # (xs) -> what `em_step` needs of the data, computed once a fit
+    em_step: Callable | None = None  # (params, summary) -> (params, bound): E-step and M-step in one, for speed
+    validate: Callable | None = None  # (params, xs) -> None, or ValueError; default: xs is (N, D), finite, not empty
+
+
+def log_weights(log_joint, params, x, nodes):
+    """log w_s = log p(x, z_s) - log q(z_s), the one array from which both bounds are made.
+
+    Args:
+        log_joint: function (params, x, z) -> () of one example and one completion.
+        params: its parameters.
+        x: one example.
+        nodes: the `Nodes` of that example.
+
+    Returns:
+        (S,) nats.
+
+    Raises:
+        ValueError: `log_joint` does not return one number.
+    """
+    log_p = jax.vmap(lambda z: log_joint(params, x, z))(nodes.z)
+    if jnp.shape(log_p) != nodes.log_q.shape:
+        raise ValueError(
+            f"log_joint returned an array of shape {jnp.shape(log_p)[1:]} for one example and one completion: expected "
+            "one number, (); sum over the dimensions of x inside log_joint"
+        )
+    return log_p - nodes.log_q
+
+
+def elbo(log_joint, params, x, nodes):
+    """The evidence lower bound of one example: the average log weight.
+
+    sum_s weight_s (log p(x, z_s) - log q(z_s)) = E_q[log p(x, z) - log q(z)] = log p(x) - KL(q || p(z | x))
+
+    Never above log p(x), and equal to it where q is the posterior; with sampled nodes, an unbiased estimate of that
+    bound. A node of weight zero counts for nothing, whatever its log weight (0 log 0 = 0). Is -inf where q puts weight
+    on a z that p forbids.
+
+    Args:
+        log_joint, params, x, nodes: as in `log_weights`.
+
+    Returns:
+        () nats.
+
+    Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes, (2).
+    """
+    used, log_w = _on_support(log_joint, params, x, nodes)
+    return jnp.where(used, nodes.weight * log_w, 0).sum()
+
+
+def iw_bound(log_joint, params, x, nodes):
+    """The importance-weighted bound of one example: the log of the average weight.
+
+    log sum_s weight_s exp(log p(x, z_s) - log q(z_s)) = log E_q[p(x, z) / q(z)]
+
+    With nodes that integrate exactly and a q that covers the posterior this is log p(x). With sampled nodes its
+    expectation lies between the ELBO and log p(x), and rises with the number of samples.
+
+    Args:
+        log_joint, params, x, nodes: as in `log_weights`.
+
+    Returns:
+        () nats.
+
+    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8).
+    """
+    used, log_w = _on_support(log_joint, params, x, nodes)
+    return logsumexp(log_w, b=jnp.where(used, nodes.weight, 0))
+
+
+def mean_bound(model, params, xs, key, bound=elbo):
+    """The bound of each example, averaged over the data set. Compiled here, at the batch boundary.
+
+    Args:
+        model: a `LatentModel`; it and `bound` are static, so make them once.
+        params: its parameters.
+        xs: (N, D) examples, or a pytree whose leaves share the leading axis N.
+        key: a key from `jax.random.key`, split over the examples; None for a model whose posterior is exact.
+        bound: `elbo` or `iw_bound`.
+
+    Returns:
+        () nats per example.
+
+    Raises:
+        ValueError: from `model.validate`, or from `check_examples` where the model has none.
+    """
+    check_model_data(model, params, xs)
+    return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound)
+
+
+def posterior_nodes(model, params, xs, key):
+    """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
+    num_examples = jax.tree.leaves(xs)[0].shape[0]
+    keys = None if key is None else jax.random.split(key, num_examples)
+    return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, keys)
+
+
+def batch_bound(model, params, xs, nodes, bound=elbo):
+    """The mean over the examples of `bound`, for nodes that are already made. Returns () nats per example."""
+    return jax.vmap(lambda x, n: bound(model.log_joint, params, x, n))(xs, nodes).mean()
+
+
+def check_model_data(model, params, xs):
+    """The check at every public door: the model's own where it has one, `check_examples` otherwise."""
+    if not isinstance(model, LatentModel):
+        raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    if model.validate is not None:
+        model.validate(params, xs)
+    else:
+        check_examples(xs, as_table=True)
+
+
+def check_examples(xs, as_table=False):
+    """ValueError unless xs is a non-empty batch of finite examples. Values are looked at where they are concrete.
+
+    Args:
+        xs: an array, or a pytree of arrays, with the examples along the first axis.
+        as_table: a lone array must be (N, D) floats, as a model without a `validate` of its own expects.
+
+    Returns:
+        N, the number of examples.
+    """
+    leaves = [jnp.asarray(leaf) if isinstance(leaf, list | tuple) else leaf for leaf in jax.tree.leaves(xs)]
+    shapes = [np.shape(leaf) for leaf in leaves]
+    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
+        raise ValueError(f"the data have shapes {shapes}: expected at least one example, along the first axis")
+    if len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
+    if as_table and hasattr(xs, "shape"):
+        if xs.ndim != 2:
+            raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
+        if not jnp.issubdtype(xs.dtype, jnp.floating):
+            raise ValueError(f"xs holds {xs.dtype}: expected floats; convert with xs.astype('float32')")
+    for leaf in leaves:
+        if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        num_bad = int((~jnp.isfinite(leaf)).sum())
+        if num_bad:
+            raise ValueError(
+                f"the data hold {num_bad} NaN or infinite entries: expected finite numbers; drop those examples, fill "
+                "them in, or pass the values together with a mask and let log_joint read the mask"
+            )
+    return shapes[0][0]
+
+
+@partial(jax.jit, static_argnames=("model", "bound"))
+def _mean_bound(model, params, xs, key, bound):
+    return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
+
+
+def _on_support(log_joint, params, x, nodes):
+    """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
+    used = nodes.weight > 0
+    return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)

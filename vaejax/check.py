@@ -1,0 +1,118 @@
+"""Readable assertions: each states a claim, tests it, and prints the claim with its tolerance.
+
+What is printed never depends on the digits that were computed, so a notebook's stored output is the same on every
+machine and for every seed. The expected value must come from another route than the value under test.
+
+An exercise that nobody has answered yet holds `...` where the answer goes. A check that is handed `...` says "to do"
+and passes.
+"""
+
+import os
+
+import numpy as np
+
+
+def seed():
+    """The seed of this run: the environment variable VAEJAX_SEED, or 0. Every claim holds for any seed."""
+    text = os.environ.get("VAEJAX_SEED", "0")
+    if not text.isdecimal():
+        raise ValueError(f"VAEJAX_SEED is {text!r}: expected a whole number, such as 3")
+    return int(text)
+
+
+def check_true(claim, holds):
+    """The claim holds: `holds` is True, or an array that is True throughout."""
+    if _to_do(claim, holds):
+        return
+    holds = np.asarray(holds)
+    _fail_if_empty(claim, holds)
+    if holds.dtype != bool:
+        raise TypeError(f"{claim}: got {holds.dtype}, expected True or False; compare the values first")
+    _report(claim, holds.all(), f"false in {int((~holds).sum())} of {holds.size} places")
+
+
+def check_equal(claim, got, expected):
+    """Got and expected are the same: shapes, and every value."""
+    if _to_do(claim, got):
+        return
+    got, expected = _same_shape(claim, got, expected)
+    _report(claim, (got == expected).all(), f"got {_brief(got)}, expected {_brief(expected)}")
+
+
+def check_close(claim, got, expected, *, atol):
+    """|got - expected| <= atol, everywhere. `expected` may be one number for all."""
+    if _to_do(claim, got):
+        return
+    got, expected = _same_shape(claim, got, expected)
+    error = np.abs(got - expected)
+    details = f"got {_brief(got)}, expected {_brief(expected)}, largest difference {error.max():.3g}"
+    _report(claim, (error <= atol).all(), details, f"within {atol:g}")
+
+
+def check_mean(claim, draws, expected, *, num_se=6):
+    """The mean of independent draws is within `num_se` standard errors of what theory says.
+
+    Args:
+        claim: a sentence.
+        draws: (R, ...) R independent repeats of one or more numbers, at least 30.
+        expected: (...) their theoretical mean.
+        num_se: six standard errors are left by chance about twice in 10^9, for one nearly Gaussian mean.
+    """
+    if _to_do(claim, draws):
+        return
+    draws = np.asarray(draws, float)
+    if len(draws) < 30:
+        raise ValueError(f"{claim}: got {len(draws)} draws, expected at least 30 for a standard error")
+    got, expected = _same_shape(claim, draws.mean(0), expected)
+    se = draws.std(0, ddof=1) / np.sqrt(len(draws))
+    details = f"got {_brief(got)}, expected {_brief(expected)}, standard error {_brief(se)}"
+    _report(claim, (np.abs(got - expected) <= num_se * se).all(), details, f"within {num_se} standard errors")
+
+
+def check_increasing(claim, values, *, slack=0.0):
+    """No value is more than `slack` below the one before it."""
+    if _to_do(claim, values):
+        return
+    steps = np.diff(np.asarray(values, float))
+    _fail_if_empty(claim, steps)
+    _report(claim, (steps >= -slack).all(), f"largest fall {-steps.min():.3g}", f"slack {slack:g}" if slack else "")
+
+
+def check_bound(claim, low, high, *, slack=0.0):
+    """low <= high + slack, everywhere. Either may be one number for all."""
+    if _to_do(claim, low) or _to_do(claim, high):
+        return
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    excess = low - high
+    _fail_if_empty(claim, excess)
+    details = f"got {_brief(low)} and {_brief(high)}, largest excess {np.max(excess):.3g}"
+    _report(claim, (excess <= slack).all(), details, f"slack {slack:g}" if slack else "")
+
+
+def _to_do(claim, answer):
+    if answer is ...:
+        print(f"to do: {claim}")
+    return answer is ...
+
+
+def _report(claim, holds, details, tolerance=""):
+    if not holds:
+        raise AssertionError(f"{claim}: {details}" + (f" ({tolerance})" if tolerance else ""))
+    print(f"ok: {claim}" + (f" ({tolerance})" if tolerance else ""))
+
+
+def _same_shape(claim, got, expected):
+    got, expected = np.asarray(got), np.asarray(expected)
+    _fail_if_empty(claim, got)
+    if expected.shape not in ((), got.shape):
+        raise AssertionError(f"{claim}: got shape {got.shape}, expected {expected.shape}")
+    return got, expected
+
+
+def _fail_if_empty(claim, values):
+    if values.size == 0:
+        raise AssertionError(f"{claim}: there is nothing to check, the array is empty")
+
+
+def _brief(values):
+    return np.array2string(np.asarray(values), precision=6, threshold=8)

@@ -1,0 +1,139 @@
+"""Data sets: three real ones that come with the package, four synthetic ones drawn from a seed.
+
+All arrays are numpy, float32 where they are measurements. Sources, licences and checksums are in data/README.md.
+"""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vaejax.nodes import check_count
+
+_HERE = Path(__file__).parent
+FOLDER = next((f for f in (_HERE / "_data", _HERE.parent / "data") if f.is_dir()), _HERE / "_data")  # wheel, checkout
+
+SHA256 = {
+    "old_faithful.csv": "1eb750d82b66d29f653d3ae1c7ff6444b3375c9141073f57c9939eb6adeaf73b",
+    "air_quality.csv": "0d7f7747921aefb0743dbacd4bbd3faa9c383949dd040fe92aa66c661e313c83",
+    "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
+}
+
+
+class OldFaithful(NamedTuple):
+    """Eruptions of the geyser Old Faithful in Yellowstone, Wyoming."""
+
+    xs: np.ndarray  # (272, 2) minutes: length of an eruption, wait until the next one
+
+
+class AirQuality(NamedTuple):
+    """New York, May to September 1973, a row a day. Missing readings, 44 in 42 of the rows, are NaN."""
+
+    xs: np.ndarray  # (153, 6) ozone (ppb), solar radiation (langley), wind (mph), temperature (deg F), month, day
+
+
+class Digits(NamedTuple):
+    """5,000 handwritten digits of MNIST, 500 of each class, 28 x 28 pixels in rows of 784, 0 black to 1 white."""
+
+    train_xs: np.ndarray  # (4000, 784)
+    train_labels: np.ndarray  # (4000,) int32, the digit
+    test_xs: np.ndarray  # (1000, 784)
+    test_labels: np.ndarray  # (1000,) int32
+
+
+class Synthetic(NamedTuple):
+    """Points in the plane, with what made them."""
+
+    xs: np.ndarray  # (N, 2)
+    z: np.ndarray  # (N,) the true latent: a place along the curve (float32), or a label (int32)
+
+
+def load(name):
+    """Load one of the data sets in the box, after checking that its file is the one the book was written with.
+
+    Args:
+        name: "old_faithful", "air_quality" or "digits".
+
+    Returns:
+        `OldFaithful`, `AirQuality` or `Digits`, fresh arrays at each call.
+
+    Raises:
+        KeyError: no such data set.
+        FileNotFoundError: the file is not there.
+        ValueError: the file is damaged: its SHA-256 is not the published one.
+    """
+    if name not in _READERS:
+        raise KeyError(f"no data set named {name!r}: expected one of {', '.join(map(repr, _READERS))}")
+    reader, file = _READERS[name]
+    path = FOLDER / file
+    if not path.is_file():
+        raise FileNotFoundError(f"{file} is missing from the data folder of vaejax: install the package again")
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != SHA256[file]:
+        raise ValueError(
+            f"{file} is damaged: its SHA-256 is {sha256}, expected {SHA256[file]}. Get the file again (git checkout), "
+            "or rebuild it with data/build.py"
+        )
+    return reader(io.BytesIO(content))
+
+
+def spiral(num_examples, seed):
+    """A noisy spiral of one and a half turns: z uniform on [0, 1] is the place along it, noise 0.03. -> `Synthetic`"""
+    rng = _rng(num_examples, seed)
+    z = rng.random(num_examples)
+    radius, angle = 0.2 + 0.8 * z, 3 * np.pi * z
+    return _noisy(rng, np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1), z, 0.03)
+
+
+def banana(num_examples, seed):
+    """A bent Gaussian: z ~ N(0, 1), x = (z, (z^2 - 1) / 2) with noise 0.2. -> `Synthetic`"""
+    rng = _rng(num_examples, seed)
+    z = rng.standard_normal(num_examples)
+    return _noisy(rng, np.stack([z, (z**2 - 1) / 2], 1), z, 0.2)
+
+
+def two_moons(num_examples, seed):
+    """Two interlocking half circles of radius 1, with noise 0.1; z is the moon, 0 or 1. -> `Synthetic`"""
+    rng = _rng(num_examples, seed)
+    z = rng.integers(0, 2, num_examples, np.int32)
+    angle = np.pi * rng.random(num_examples)
+    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+    return _noisy(rng, np.where(z[:, None] == 0, upper, [1, 0.5] - upper), z, 0.1)
+
+
+def blobs(num_examples, seed):
+    """Three round Gaussians of standard deviation 0.5 around (-2, 0), (2, 0), (0, 2); z is the label. -> `Synthetic`"""
+    rng = _rng(num_examples, seed)
+    z = rng.integers(0, 3, num_examples, np.int32)
+    return _noisy(rng, np.array([[-2.0, 0], [2, 0], [0, 2]])[z], z, 0.5)
+
+
+def _rng(num_examples, seed):
+    check_count("num_examples", num_examples)
+    return np.random.default_rng(seed)
+
+
+def _noisy(rng, xs, z, noise):
+    xs = xs + noise * rng.standard_normal(xs.shape)
+    return Synthetic(xs.astype(np.float32), z if z.dtype == np.int32 else z.astype(np.float32))
+
+
+def _table(file):
+    return np.loadtxt(file, delimiter=",", skiprows=1, dtype=np.float32)
+
+
+def _digits(file):
+    arrays = np.load(file)
+    images = {split: arrays[f"{split}_images"].astype(np.float32) / 255 for split in ("train", "test")}
+    labels = {split: arrays[f"{split}_labels"].astype(np.int32) for split in ("train", "test")}
+    return Digits(images["train"], labels["train"], images["test"], labels["test"])
+
+
+_READERS = {
+    "old_faithful": (lambda file: OldFaithful(_table(file)), "old_faithful.csv"),
+    "air_quality": (lambda file: AirQuality(_table(file)), "air_quality.csv"),
+    "digits": (_digits, "digits.npz"),
+}

@@ -1,0 +1,190 @@
+"""Two ways up the bound: coordinate ascent (`em`) and gradient ascent (`maximize`).
+
+Both climb, both return `(params, history)`, and `history` is always the bound: larger is better. The book's only minus
+sign is in `_gradient_steps`, because optax descends.
+"""
+
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from vaejax.bounds import batch_bound, check_examples, check_model_data, posterior_nodes
+from vaejax.nodes import check_count
+
+BLOCK = 100  # gradient steps between two looks at the clock
+
+
+def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
+    """Expectation-maximisation: complete the data (E-step), then fit them as if nothing were missing (M-step).
+
+    Args:
+        model: a `LatentModel` with an `m_step`, or with `summarize` and `em_step`. Static: make it once.
+        params: where to start, a pytree of arrays; not changed.
+        xs: (N, D) examples, or a pytree whose leaves share the leading axis N.
+        num_steps: number of E- and M-steps, at least 1.
+        key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
+        tol: stop when a step raises the bound by less than this many nats per example; None runs all steps.
+        fused: use the model's `em_step` where it has one.
+
+    Returns:
+        params: after the last M-step.
+        history: (steps done,) the bound in nats per example *before* each M-step. With an exact posterior the bound is
+            tight there, so this is the mean log likelihood of the parameters that entered the step.
+
+    Raises:
+        ValueError: bad data or arguments.
+        FloatingPointError: the bound became NaN or infinite.
+
+    Source: Neal and Hinton (1998), A View of the EM Algorithm that Justifies Incremental, Sparse, and Other Variants.
+    """
+    check_model_data(model, params, xs)
+    check_count("num_steps", num_steps)
+    fused = fused and model.em_step is not None
+    if not fused and model.m_step is None:
+        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
+    if tol is not None and not tol >= 0:
+        raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
+    tol = -np.inf if tol is None else tol
+    data = jax.tree.map(jnp.asarray, xs)
+    data = model.summarize(data) if fused else data
+    params, history, steps_done = _em(model, fused, int(num_steps), _own_copy(params), data, key, tol)
+    history = history[: int(steps_done)]
+    _check_history(history, 0, "the parameters may have collapsed: try another start or a guarded model")
+    return params, history
+
+
+def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=None):
+    """Gradient ascent on `objective`, in blocks of steps that run compiled, with the data on the device.
+
+    Args:
+        objective: function (params, data, key) -> (), to be made large. A mean over the examples of `data`, so that a
+            minibatch estimates the whole. Static: define it once, and pass what it needs as `data`, not as a closure.
+        params: where to start, a pytree of floating arrays (networks too); not changed.
+        data: an array, or a pytree whose leaves share the leading axis N.
+        key: a key from `jax.random.key`; the same key gives the same fit.
+        optimizer: from optax, for instance `optax.adam(1e-2)`.
+        num_steps: number of gradient steps, at least 1.
+        batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
+
+    Returns:
+        params: after the last step.
+        history: (num_steps,) the objective before each step, on that step's minibatch.
+
+    Raises:
+        ValueError: bad data or arguments.
+        FloatingPointError: the objective became NaN or infinite.
+    """
+    num_examples = check_examples(data)
+    check_count("num_steps", num_steps)
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
+        if batch_size > num_examples:
+            raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
+    if key is None:
+        raise ValueError("key is None: pass key=jax.random.key(0), also where the objective draws nothing")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
+    params, data = _own_copy(params), jax.tree.map(jnp.asarray, data)
+    key_batches, key_steps = jax.random.split(key)
+    batches = _batch_stream(key_batches, num_examples, batch_size)
+    _check_objective(objective, params, data, key_steps, batch_size)
+
+    state, history = (params, optimizer.init(params)), []
+    with tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar:
+        for start in range(0, num_steps, BLOCK):
+            count = min(BLOCK, num_steps - start)
+            indices = None if batch_size is None else np.stack([next(batches) for _ in range(BLOCK)])
+            state, values = _gradient_steps(objective, optimizer, state, data, key_steps, indices, start, count)
+            history.append(np.asarray(values[:count]))
+            _check_history(history[-1], start, "try a smaller learning rate")
+            bar.update(count)
+    return state[0], jnp.asarray(np.concatenate(history))
+
+
+@partial(jax.jit, static_argnames=("model", "fused", "num_steps"))
+def _em(model, fused, num_steps, params, data, key, tol):
+    def step(carry):
+        i, params, history = carry
+        if fused:
+            params, bound = model.em_step(params, data)
+        else:
+            nodes = posterior_nodes(model, params, data, None if key is None else jax.random.fold_in(key, i))  # E-step
+            bound = batch_bound(model, params, data, nodes)
+            params = model.m_step(params, data, nodes)  # M-step
+        return i + 1, params, history.at[i].set(bound)
+
+    def rising(carry):
+        i, _, history = carry
+        return (i < num_steps) & ((i < 2) | (history[i - 1] - history[i - 2] >= tol))  # false once a bound is NaN
+
+    i, params, history = jax.lax.while_loop(rising, step, (0, params, jnp.zeros(num_steps)))
+    return params, history, i
+
+
+@partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
+def _gradient_steps(objective, optimizer, state, data, key, indices, start, count):
+    """`count` <= BLOCK steps. `count` is no static argument: any number of steps runs the same compiled code."""
+
+    def step(i, carry):
+        (params, opt_state), history = carry
+        batch = data if indices is None else jax.tree.map(lambda leaf: leaf[indices[i]], data)
+        step_key = jax.random.fold_in(key, start + i)
+        value, grad = jax.value_and_grad(objective)(params, batch, step_key)
+        descent = jax.tree.map(jnp.negative, grad)  # the one minus sign: optax descends, we climb
+        updates, opt_state = optimizer.update(descent, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), history.at[i].set(value)
+
+    return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(BLOCK)))
+
+
+def _batch_stream(key, num_examples, batch_size):
+    """Index arrays (batch_size,), cut from one shuffled pass after another: every example comes equally often."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))  # 40 times faster than jax.random.permutation
+    queue = np.empty(0, np.int32)
+    while True:
+        while len(queue) < batch_size:
+            queue = np.concatenate([queue, rng.permutation(num_examples).astype(np.int32)])
+        yield queue[:batch_size]
+        queue = queue[batch_size:]
+
+
+def _own_copy(params):
+    """Fresh, strongly typed arrays: what the loops donate and carry must not be the caller's."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
+
+
+def _check_objective(objective, params, data, key, batch_size):
+    """ValueError, before anything is compiled, unless the objective maps floats to one float."""
+    kinds = {jnp.dtype(leaf.dtype).name for leaf in jax.tree.leaves(params)}
+    if not kinds or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
+        raise ValueError(f"params hold {sorted(kinds) or 'no arrays'}: gradient ascent expects floating arrays")
+    batch = data if batch_size is None else jax.tree.map(lambda leaf: leaf[:batch_size], data)
+    out = jax.eval_shape(objective, params, batch, key)
+    if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
+        raise ValueError(
+            f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"
+        )
+
+
+def _check_history(history, start, advice):
+    bad = ~np.isfinite(np.asarray(history))
+    if bad.any():
+        step = int(bad.argmax())
+        raise FloatingPointError(f"the bound became {float(history[step])} at step {start + step}: {advice}")
+
+
+def _is_watched():
+    """Does a person watch this run? True in a terminal and in a live notebook, false where outputs are stored.
+
+    A notebook in Jupyter or Colab could ask its reader for input; nbconvert and nbval say that theirs cannot.
+    """
+    try:
+        kernel = get_ipython().kernel
+    except (NameError, AttributeError):
+        return sys.stderr.isatty()
+    return bool(getattr(kernel, "_allow_stdin", False))

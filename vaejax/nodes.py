@@ -1,0 +1,224 @@
+"""Nodes: the points and weights that stand for q(z | x) inside an expectation.
+
+A latent variable is a missing value. A q(z | x) says how to fill it in: with which values, and how much each of them
+counts. `Nodes` are those weighted completions of one example. Every constructor here is one way to complete: in every
+possible way, at cleverly placed points, on a grid, or by sampling. What is done with the completions (`bounds.elbo`,
+`bounds.iw_bound`, an M-step) never asks who made them.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vaejax.densities import LOG_2PI, check_gaussian_shapes, log_det_tril
+
+MAX_PRODUCT_DIM = 3  # n^L points: 100^3 is a million, 100^4 is out of reach
+
+
+class Nodes(NamedTuple):
+    """Weighted completions of one example: E_q[f(z)] is, or is approximated by, sum_s weight_s f(z_s)."""
+
+    z: Array  # (S, ...) points
+    weight: Array  # (S,) non-negative, sums to one
+    log_q: Array  # (S,) log mass or density of q at each point, in nats
+
+
+def expect(f, nodes):
+    """E_q[f(z)] = sum_s weight_s f(z_s).
+
+    Args:
+        f: function of one latent z; may return an array or a pytree of arrays.
+        nodes: the `Nodes` of one example.
+
+    Returns:
+        what f returns, averaged.
+    """
+    return jax.tree.map(lambda values: jnp.tensordot(nodes.weight, values, 1), jax.vmap(f)(nodes.z))
+
+
+def observed():
+    """Nodes of an example with nothing missing: one completion, the example itself. z is (1, 0), empty.
+
+    With these, `elbo` and `iw_bound` are both log p(x).
+    """
+    return Nodes(z=jnp.zeros((1, 0)), weight=jnp.ones(1), log_q=jnp.zeros(1))
+
+
+def enumerate_nodes(log_probs):
+    """Nodes for a label z in 0..K-1: every value, with its probability. Sums over them are exact.
+
+    Args:
+        log_probs: (K,) normalised log probabilities of q, as `jax.nn.log_softmax` makes them. A class of probability
+            zero (-inf) gets weight zero and counts for nothing.
+
+    Returns:
+        Nodes with z (K,) integers.
+
+    Raises:
+        ValueError: `log_probs` is not a vector.
+    """
+    log_probs = jnp.asarray(log_probs)
+    if log_probs.ndim != 1 or log_probs.size == 0:
+        raise ValueError(f"log_probs has shape {log_probs.shape}: expected (K,) for one example; vmap over batches")
+    return Nodes(z=jnp.arange(log_probs.size), weight=jnp.exp(log_probs), log_q=log_probs)
+
+
+def cubature_nodes(mean, scale_tril):
+    """Nodes for a Gaussian q: 2L points, at distance sqrt(L) along each column of S = `scale_tril`, equal weights.
+
+    z = mean +- sqrt(L) S e_l,  weight = 1 / (2 L)
+
+    Exact for every polynomial of degree three or less, so `elbo` is exact in a linear Gaussian model. `iw_bound` is an
+    average of exp(...), no polynomial: on these nodes it is log p(x) where q is the exact posterior of such a model,
+    and neither a bound nor an estimate where it is not.
+
+    Args:
+        mean: (L,).
+        scale_tril: (L, L) Cholesky factor or (L,) standard deviations.
+
+    Returns:
+        Nodes with z (2L, L).
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+
+    Source: Arasaratnam and Haykin (2009), Cubature Kalman Filters, IEEE Trans. Automatic Control 54(6): the third-degree
+    spherical-radial rule.
+    """
+    num_latents = _num_latents(mean, scale_tril)
+    axes = math.sqrt(num_latents) * np.eye(num_latents)
+    weight = np.full(2 * num_latents, 1 / (2 * num_latents))
+    return _gaussian_nodes(mean, scale_tril, np.concatenate([axes, -axes]), weight)
+
+
+def quadrature_nodes(mean, scale_tril, num_points):
+    """Nodes for a Gaussian q in at most three dimensions: the product Gauss-Hermite rule with n^L points.
+
+    Exact for polynomials of degree 2n - 1 in each coordinate. A rule around q sees only what q covers: around a prior
+    it misses a sharp posterior.
+
+    Args:
+        mean: (L,), L <= 3.
+        scale_tril: (L, L) Cholesky factor or (L,) standard deviations.
+        num_points: n, points for each dimension, 1 to 200.
+
+    Returns:
+        Nodes with z (n^L, L).
+
+    Raises:
+        ValueError: L > 3, num_points out of range, or shapes that do not fit each other.
+
+    Source: Golub and Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23; the rule itself is numpy's.
+    """
+    num_latents = _num_latents(mean, scale_tril)
+    _check_product_rule("quadrature_nodes", num_latents, num_points)
+    if num_points > 200:
+        raise ValueError(
+            f"num_points is {num_points}: numpy's Gauss-Hermite rule is accurate up to 200; use grid_nodes"
+        )
+    points, weights = np.polynomial.hermite_e.hermegauss(num_points)
+    return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), _product_weights(weights, num_latents))
+
+
+def grid_nodes(low, high, num_points):
+    """Nodes for the uniform q on a box in at most three dimensions: the midpoints of n^L equal cells.
+
+    `iw_bound` on these is the log of a Riemann sum of p(x, z), so log p(x) up to the grid's error. It is the truth to
+    hold beside every bound, once finer cells and a larger box no longer move it. `elbo` on them is of no use.
+
+    Args:
+        low, high: (L,) corners of the box, L <= 3, low < high.
+        num_points: n, cells for each dimension.
+
+    Returns:
+        Nodes with z (n^L, L).
+
+    Raises:
+        ValueError: L > 3, num_points < 1, shapes that differ, or (where the values are known) low >= high.
+    """
+    low, high = jnp.asarray(low), jnp.asarray(high)
+    if low.ndim != 1 or low.shape != high.shape:
+        raise ValueError(f"low has shape {low.shape} and high {high.shape}: expected two corners of one shape (L,)")
+    _check_product_rule("grid_nodes", low.size, num_points)
+    if not isinstance(high - low, jax.core.Tracer) and not bool((high > low).all()):
+        raise ValueError(f"low is {low} and high {high}: expected low < high in every dimension")
+    unit = _product((np.arange(num_points) + 0.5) / num_points, low.size)
+    z = low[None] + (high - low)[None] * jnp.asarray(unit, _float_dtype(low, high))
+    weight = jnp.full(len(unit), 1 / len(unit), z.dtype)
+    return Nodes(z=z, weight=weight, log_q=jnp.full_like(weight, -jnp.log(high - low).sum()))
+
+
+def sample_nodes(key, mean, scale_tril, num_samples):
+    """Nodes drawn from a Gaussian q by reparametrisation: z = mean + S eps, eps ~ N(0, I), equal weights.
+
+    `elbo` on these is an unbiased estimate of E_q[log p(x, z) - log q(z)]; gradients flow through `mean` and
+    `scale_tril`. `iw_bound` is the importance-weighted bound with num_samples samples.
+
+    Args:
+        key: a key from `jax.random.key`; the same key gives the same nodes.
+        mean: (L,).
+        scale_tril: (L, L) Cholesky factor or (L,) standard deviations.
+        num_samples: S, at least 1.
+
+    Returns:
+        Nodes with z (S, L).
+
+    Raises:
+        ValueError: no key, num_samples < 1, or shapes that do not fit each other.
+
+    Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes, section 2.4; Burda et al. (2016), Importance
+    Weighted Autoencoders, (8), for `iw_bound`.
+    """
+    if key is None:
+        raise ValueError("key is None, but these nodes are drawn at random: pass key=jax.random.key(0)")
+    num_latents = _num_latents(mean, scale_tril)
+    check_count("num_samples", num_samples)
+    eps = jax.random.normal(key, (num_samples, num_latents), _float_dtype(mean, scale_tril))
+    return _gaussian_nodes(mean, scale_tril, eps, np.full(num_samples, 1 / num_samples))
+
+
+def check_count(name, value):
+    """ValueError unless `value` is a whole number of at least one. (A bool or an array is none: shapes are static.)"""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: expected a whole number of at least 1")
+
+
+def _gaussian_nodes(mean, scale_tril, standard, weight):
+    """Move the nodes of N(0, I) to N(mean, S S'): z = mean + S u, log q(z) = log N(u; 0, I) - log |S|."""
+    dtype = _float_dtype(mean, scale_tril)
+    mean, scale_tril = jnp.asarray(mean, dtype), jnp.asarray(scale_tril, dtype)
+    standard, weight = jnp.asarray(standard, dtype), jnp.asarray(weight, dtype)
+    z = mean[None] + (standard * scale_tril[None] if scale_tril.ndim == 1 else standard @ scale_tril.T)
+    log_standard = -0.5 * (standard**2).sum(1) - 0.5 * mean.size * LOG_2PI
+    return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
+
+
+def _num_latents(mean, scale_tril):
+    check_gaussian_shapes(mean, scale_tril)
+    return np.size(mean)
+
+
+def _float_dtype(*arrays):
+    return jnp.result_type(float, *map(jnp.asarray, arrays))
+
+
+def _check_product_rule(name, num_latents, num_points):
+    check_count("num_points", num_points)
+    if num_latents > MAX_PRODUCT_DIM:
+        raise ValueError(
+            f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works for "
+            f"at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
+        )
+
+
+def _product(points, num_latents):
+    """All (n^L, L) combinations of n points for each of L coordinates."""
+    return np.stack(np.meshgrid(*[points] * num_latents, indexing="ij"), -1).reshape(-1, num_latents)
+
+
+def _product_weights(weights, num_latents):
+    return _product(weights / weights.sum(), num_latents).prod(1)

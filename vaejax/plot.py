@@ -1,0 +1,1 @@
+"""Figures of the chapters. Each function takes arrays and returns the matplotlib figure; styles are in matplotlibrc."""
