@@ -10,7 +10,7 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test chapters data clean
+.PHONY: help lab test chapters seeds data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,11 @@ test: .venv/ready-dev ## run every test, and every chapter as a test
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py
+
+seeds: .venv/ready-dev ## run the chapters with ten other seeds: their outputs must not change
+	@for seed in 1 2 3 4 5 6 7 8 9 10; do echo "VAEJAX_SEED=$$seed"; \
+	  VAEJAX_SEED=$$seed JAX_PLATFORMS=cpu $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile chapters \
+	  || exit 1; done
 
 data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py

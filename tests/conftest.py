@@ -2,12 +2,13 @@
 
 import os
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the stored outputs come from a CPU
-os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the stored outputs come from a CPU; notebook kernels inherit this
 
 import hypothesis
 import jax
+import matplotlib
 
+matplotlib.use("agg")  # here and not by MPLBACKEND, which the notebook kernels would inherit
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")

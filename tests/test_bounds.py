@@ -106,7 +106,7 @@ def test_quadrature_and_grid_converge_to_scipys_integral(seed):
         return density * stats.norm(z**2 / 2, noise).pdf(x[1])
 
     log_p = np.log(quad(integrand, -10, 10, epsabs=1e-14, epsrel=1e-11, limit=500, points=[-2, 0, 2])[0])
-    bound = lambda nodes: float(vj.iw_bound(bent_log_joint, noise, x, nodes))  # noqa: E731
+    bound = lambda nodes: float(vj.iw_bound(bent_log_joint, noise, x, nodes))
     rule = [abs(bound(vj.quadrature_nodes(np.zeros(1), np.ones(1), n)) - log_p) for n in (4, 16, 100)]
     grid = [abs(bound(vj.grid_nodes([-10.0], [10.0], n)) - log_p) for n in (10, 40, 400)]
     assert rule[2] < 1e-6 and rule[2] <= rule[1] + 1e-9 and rule[1] <= rule[0] + 1e-9
@@ -128,7 +128,7 @@ def test_importance_weighted_bound_rises_with_samples_towards_log_p():
     mean, cov = model.posterior(x)
     mean, tril = mean + 0.5, 1.3 * np.linalg.cholesky(cov)
     keys = jax.random.split(jax.random.key(0), 4000)
-    bound = lambda s: jax.vmap(  # noqa: E731
+    bound = lambda s: jax.vmap(
         lambda key: vj.iw_bound(linear_log_joint, model, x, vj.sample_nodes(key, mean, tril, s))
     )(keys)
     draws = [np.asarray(bound(s)) for s in (1, 5, 50)]
@@ -140,25 +140,25 @@ def test_importance_weighted_bound_rises_with_samples_towards_log_p():
 
 @given(seeds)
 def test_fishers_identity(seed):
-    """At the exact posterior the bound and log p have the same gradient: q is held fixed in the one, absent in the other."""
+    """At the exact posterior, held fixed, the bound has the gradient of log p."""
     rng, mixture, x = mixture_problem(seed)
     params = jax.tree.map(jnp.asarray, mixture)
-    log_p = lambda p: jax.nn.logsumexp(jax.vmap(lambda z: mixture_log_joint(p, x, z))(jnp.arange(3)))  # noqa: E731
+    log_p = lambda p: jax.nn.logsumexp(jax.vmap(lambda z: mixture_log_joint(p, x, z))(jnp.arange(3)))
     nodes = vj.enumerate_nodes(mixture.log_joint_all(x) - logsumexp(mixture.log_joint_all(x)))
-    bound = lambda p: vj.elbo(mixture_log_joint, p, x, nodes)  # noqa: E731
+    bound = lambda p: vj.elbo(mixture_log_joint, p, x, nodes)
     jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), jax.grad(bound)(params), jax.grad(log_p)(params))
 
     _, model, x = linear_problem(seed)
     params = jax.tree.map(jnp.asarray, model)
-    marginal = lambda p: jax.scipy.stats.multivariate_normal.logpdf(x, p.b, p.W @ p.W.T + jnp.diag(p.psi))  # noqa: E731
+    marginal = lambda p: jax.scipy.stats.multivariate_normal.logpdf(x, p.b, p.W @ p.W.T + jnp.diag(p.psi))
     mean, cov = model.posterior(x)
     nodes = vj.cubature_nodes(mean, np.linalg.cholesky(cov))
-    bound = lambda p: vj.elbo(linear_log_joint, p, x, nodes)  # noqa: E731
+    bound = lambda p: vj.elbo(linear_log_joint, p, x, nodes)
     jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), jax.grad(bound)(params), jax.grad(marginal)(params))
 
 
 def test_a_node_of_weight_zero_counts_for_nothing_and_leaves_gradients_finite():
-    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, params * x[0])  # noqa: E731
+    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, params * x[0])
     nodes = vj.enumerate_nodes(jnp.array([0.0, -jnp.inf]))
     for bound in (vj.elbo, vj.iw_bound):
         value, grad = jax.value_and_grad(lambda p, bound=bound: bound(log_joint, p, jnp.array([3.0]), nodes))(2.0)
@@ -166,7 +166,7 @@ def test_a_node_of_weight_zero_counts_for_nothing_and_leaves_gradients_finite():
 
 
 def test_elbo_is_minus_infinity_where_q_allows_what_p_forbids():
-    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, 0.0)  # noqa: E731
+    log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, 0.0)
     nodes = vj.enumerate_nodes(jnp.log(jnp.array([0.5, 0.5])))
     assert np.isneginf(vj.elbo(log_joint, None, None, nodes))
     assert_close(vj.iw_bound(log_joint, None, None, nodes), 0.0)
@@ -193,7 +193,7 @@ SAMPLED = vj.LatentModel(linear_log_joint, sampled_posterior)
 def test_one_key_one_value_and_a_key_of_its_own_for_each_example():
     _, model, _ = linear_problem(1)
     xs = np.zeros((4, 3))
-    value = lambda seed: float(vj.mean_bound(SAMPLED, model, xs, jax.random.key(seed)))  # noqa: E731
+    value = lambda seed: float(vj.mean_bound(SAMPLED, model, xs, jax.random.key(seed)))
     assert value(0) == value(0) != value(1)
     nodes = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.key(0))
     assert len(np.unique(np.asarray(nodes.z))) == nodes.z.size

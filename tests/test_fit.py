@@ -70,7 +70,7 @@ def test_em_gives_each_step_and_each_example_its_own_key():
     def m_step(params, xs, nodes):
         return nodes.z[:, 0, 0] - params  # what was drawn, minus what was drawn before
 
-    posterior = lambda params, x, key: vj.sample_nodes(key, jnp.zeros(1), jnp.ones(1), 1)  # noqa: E731
+    posterior = lambda params, x, key: vj.sample_nodes(key, jnp.zeros(1), jnp.ones(1), 1)
     model = vj.LatentModel(lambda params, x, z: jnp.zeros(()), posterior, m_step)
     xs = np.zeros((5, 1))
     once, _ = vj.em(model, np.zeros(5), xs, num_steps=1, key=jax.random.key(0))

@@ -105,7 +105,7 @@ def test_gradients_flow_through_sampled_nodes():
     # d/dm E[z] = 1, d/ds E[z^2] = 2 s in expectation; for a fixed draw, z = m + s eps is differentiated path by path
     key = jax.random.key(0)
     eps = vj.sample_nodes(key, jnp.zeros(1), jnp.ones(1), 50).z[:, 0]
-    second_moment = lambda m, s: vj.expect(lambda z: z[0] ** 2, vj.sample_nodes(key, m, s, 50))  # noqa: E731
+    second_moment = lambda m, s: vj.expect(lambda z: z[0] ** 2, vj.sample_nodes(key, m, s, 50))
     got = jax.grad(second_moment, (0, 1))(jnp.array([2.0]), jnp.array([3.0]))
     assert_close(got[0][0], (2 * (2 + 3 * eps)).mean())
     assert_close(got[1][0], (2 * (2 + 3 * eps) * eps).mean())

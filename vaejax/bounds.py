@@ -1,8 +1,8 @@
 """One log-ratio, two bounds: all the chapters of the book.
 
-You write `log_joint(params, x, z)`, the log density of one example with one completion. `log_weights` compares it with q
-at every node; `elbo` averages the logs, `iw_bound` takes the log of the average. Jensen's inequality says which of the
-two is smaller.
+You write `log_joint(params, x, z)`, the log density of one example with one completion. `log_weights` compares it with
+q at every node; `elbo` averages the logs, `iw_bound` takes the log of the average. Jensen's inequality says which of
+the two is smaller.
 """
 
 from collections.abc import Callable

@@ -86,8 +86,8 @@ def cubature_nodes(mean, scale_tril):
     Raises:
         ValueError: the shapes do not fit each other.
 
-    Source: Arasaratnam and Haykin (2009), Cubature Kalman Filters, IEEE Trans. Automatic Control 54(6): the third-degree
-    spherical-radial rule.
+    Source: Arasaratnam and Haykin (2009), Cubature Kalman Filters, IEEE Transactions on Automatic Control 54(6): the
+    third-degree spherical-radial rule.
     """
     num_latents = _num_latents(mean, scale_tril)
     axes = math.sqrt(num_latents) * np.eye(num_latents)
@@ -210,8 +210,8 @@ def _check_product_rule(name, num_latents, num_points):
     check_count("num_points", num_points)
     if num_latents > MAX_PRODUCT_DIM:
         raise ValueError(
-            f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works for "
-            f"at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
+            f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works "
+            f"for at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
         )
 
 

@@ -1,0 +1,49 @@
+"""Run notebooks from top to bottom and store their outputs, changing nothing else, so that diffs stay quiet.
+
+    python chapters/execute.py [NOTEBOOK ...]
+
+Runs all chapters and answers by default, and writes the README's picture, which is the output of a chapter's cell.
+"""
+
+import base64
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+PICTURES = {("01_maximum_likelihood", "triplets"): HERE / "figures" / "triplets.png"}
+
+
+def execute(path):
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},  # where matplotlibrc is found
+    )
+    client.execute()
+    notebook.metadata["language_info"] = {"name": "python"}  # without the version of this machine's Python
+    nbformat.write(notebook, path)
+    return notebook
+
+
+def store_pictures(path, notebook):
+    for cell in notebook.cells:
+        picture = PICTURES.get((path.stem, cell.id))
+        if picture and path.parent == HERE:
+            png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+            picture.parent.mkdir(exist_ok=True)
+            picture.write_bytes(base64.b64decode(png))
+
+
+if __name__ == "__main__":
+    paths = [Path(p).resolve() for p in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")) + sorted(HERE.glob("*/*.ipynb"))
+    for path in paths:
+        start = time.perf_counter()
+        store_pictures(path, execute(path))
+        print(f"{path.name}: stored, {time.perf_counter() - start:.0f} s")

@@ -1,0 +1,192 @@
+"""What stands around the book: the requirements agree, the wheel carries the data, the Makefile speaks plainly."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command, cwd=ROOT, **env):
+    result = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=300
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def requirements(file):
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    return {req.name: req for req in map(Requirement, filter(None, lines))}
+
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RANGES = {req.name: req for req in map(Requirement, PYPROJECT["project"]["dependencies"])}
+PINNED = requirements("requirements.txt")
+DEV = requirements("requirements-dev.txt")
+
+
+def test_requirements_are_the_ten_of_the_book():
+    expected = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "jupyter", "nbval", "pytest", "tqdm"}
+    assert set(PINNED) == set(RANGES) == expected
+    assert not set(DEV) & expected
+
+
+@pytest.mark.parametrize("req", [*PINNED.values(), *DEV.values()], ids=lambda req: req.name)
+def test_pins_are_exact_and_inside_the_ranges(req):
+    (spec,) = req.specifier
+    assert spec.operator == "==" and "*" not in spec.version
+    if req.name in RANGES:
+        assert RANGES[req.name].specifier.contains(spec.version), f"{req} is outside {RANGES[req.name]}"
+
+
+def test_environment_yml_installs_the_same():
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    assert "- conda-forge" in lines and "- -r requirements.txt" in lines and "- -e ." in lines
+    (python,) = [line for line in lines if line.startswith("- python=")]
+    assert Version(python.split("=")[1]) in Requirement(f"python{PYPROJECT['project']['requires-python']}").specifier
+
+
+def test_code_is_formatted_and_linted():
+    for command in (["check"], ["format", "--check"]):
+        code, output = run(sys.executable, "-m", "ruff", *command, ".")
+        assert code == 0, output
+
+
+def test_the_package_stays_small_enough_to_read():
+    for path in (ROOT / "vaejax").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, f"{path.name} no longer fits in the head"
+
+
+def test_layers_import_only_downwards():
+    layers = ["densities", "nodes", "bounds", "fit"]
+    for i, layer in enumerate(layers):
+        source = (ROOT / "vaejax" / f"{layer}.py").read_text()
+        used = set(re.findall(r"^from vaejax\.(\w+) import", source, re.MULTILINE))
+        assert used <= set(layers[:i]), f"{layer} imports {used}"
+
+
+def test_every_public_function_has_a_docstring():
+    import inspect
+
+    import vaejax
+
+    for name in vaejax.__all__:
+        thing = getattr(vaejax, name)
+        members = vars(thing).items() if inspect.ismodule(thing) else [(name, thing)]
+        for member, value in members:
+            ours = getattr(value, "__module__", "").startswith("vaejax")
+            if callable(value) and ours and not member.startswith("_"):
+                assert (inspect.getdoc(value) or "").strip(), f"{name}.{member} has no docstring"
+
+
+def test_a_wheel_carries_the_data(tmp_path):
+    """Built from the project, installed in a fresh environment elsewhere, it loads each data set from itself."""
+    source = tmp_path / "source"
+    for name in ("vaejax", "data"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    code, output = run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source)
+    assert code == 0, output
+    (wheel,) = tmp_path.glob("vaejax-*.whl")
+
+    venv.create(tmp_path / "fresh", with_pip=False)
+    python = next(p for p in [tmp_path / "fresh" / "bin" / "python", tmp_path / "fresh" / "Scripts" / "python.exe"]
+                  if p.exists())  # fmt: skip
+    code, output = run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
+    assert code == 0, output
+    _, site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    import jax  # what the wheel depends on is lent by this environment, by a plain path: no editable install with it
+
+    (Path(site.strip()) / "lent.pth").write_text(str(Path(jax.__file__).parent.parent))
+    script = (
+        "import vaejax as v; print(v.__file__); "
+        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'digits')])"
+    )
+    code, output = run(python, "-c", script, cwd=tmp_path, PYTHONPATH="", JAX_PLATFORMS="cpu")
+    assert code == 0, output
+    assert str(tmp_path / "fresh") in output.splitlines()[0], "that was not the wheel"
+    assert output.splitlines()[1] == "[272, 153, 4000]"
+
+
+@pytest.fixture
+def bare_checkout(tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("vaejax", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@needs_make
+def test_an_old_python_is_refused_in_plain_words(bare_checkout):
+    old = bare_checkout / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    code, output = run("make", "lab", f"PYTHON={old}", cwd=bare_checkout)
+    assert code != 0
+    assert "vaejax needs Python 3.11 or newer" in output and "Python 3.9.2" in output and "PYTHON=" in output
+    assert not (bare_checkout / ".venv").exists()
+
+
+@needs_make
+def test_no_network_is_told_in_plain_words(bare_checkout):
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull}
+    code, output = run(
+        "make", "test", f"PYTHON={sys.executable}", cwd=bare_checkout, **nowhere, PIP_EXTRA_INDEX_URL="",
+        PIP_FIND_LINKS="", PIP_RETRIES="0",
+    )  # fmt: skip
+    assert code != 0
+    assert "this machine has no network" in output
+    assert not (bare_checkout / ".venv" / "ready").exists()  # so the next make tries again
+
+
+@needs_make
+def test_help_lists_every_target():
+    code, output = run("make", "help")
+    targets = re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert code == 0 and len(targets) >= 6
+    assert all(f"make {target}" in output for target in targets)
+
+
+def test_readme_tells_the_truth():
+    readme = (ROOT / "README.md").read_text()
+    for word in (
+        "make lab",
+        "make test",
+        "jax[cuda13]",
+        "jax[tpu]",
+        "Colab",
+        "Binder",
+        "pip install -r requirements.txt",
+    ):
+        assert word in readme, word
+    for chapter in (ROOT / "chapters").glob("*.ipynb"):
+        assert f"chapters/{chapter.name}" in readme, chapter.name
+    for target in re.findall(r"\]\(([\w./-]+)\)", readme):
+        assert (ROOT / target).exists(), target
+    for target in set(re.findall(r"(?:^|`)make (\w+)", readme, re.MULTILINE)):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_no_path_or_host_of_one_machine_is_written_down():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    files = listed.stdout.split() if listed.returncode == 0 else []
+    for file in files:
+        path = ROOT / file
+        if path.suffix in {".py", ".md", ".ipynb", ".toml", ".txt", ".yml", ".cfg", ".csv", ".cff"} and path.exists():
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"(?<![\w/.\"(|])/(home|root|work|tmp)/\w", text), file
