@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --retries 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq --retries 2
 
 # Compiled kernels are kept from run to run; chapters and tests run on the CPU, where stored outputs come from.
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.venv/jax-cache

@@ -1,6 +1,6 @@
 """vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
 
-from vaejax import bounds, check, data, densities, fit, nodes, plot
+from vaejax import bounds, check, data, densities, fit, gaussian, gmm, nodes, plot
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
 from vaejax.fit import em, maximize
 from vaejax.nodes import (
@@ -27,6 +27,8 @@ __all__ = [
     "enumerate_nodes",
     "expect",
     "fit",
+    "gaussian",
+    "gmm",
     "grid_nodes",
     "iw_bound",
     "log_weights",

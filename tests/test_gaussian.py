@@ -1,0 +1,140 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from problems import assert_close, random_tril, seeds
+from scipy import stats
+from scipy.integrate import quad
+
+import vaejax as vj
+from vaejax import gaussian as g
+
+
+def random_problem(seed, num_examples=50, dim=3, missing=0.3):
+    rng = np.random.default_rng(seed)
+    params = g.GaussianParams(jnp.asarray(rng.standard_normal(dim)), jnp.asarray(random_tril(rng, dim)))
+    xs = np.asarray(params.mean) + rng.standard_normal((num_examples, dim)) @ np.asarray(params.scale_tril).T
+    return params, np.where(rng.random(xs.shape) < missing, np.nan, xs)
+
+
+def observed_log_prob(params, x):
+    """By scipy, from the block of the covariance that belongs to the observed entries."""
+    seen = ~np.isnan(x)
+    cov = np.asarray(params.scale_tril @ params.scale_tril.T)[np.ix_(seen, seen)]
+    return stats.multivariate_normal(np.asarray(params.mean)[seen], cov).logpdf(x[seen]) if seen.any() else 0.0
+
+
+def mean_log_prob(params, xs):
+    return jax.vmap(g.log_prob, (None, 0))(params, xs).mean()
+
+
+@given(seeds)
+def test_log_prob_is_the_density_of_the_observed_block(seed):
+    params, xs = random_problem(seed, 8)
+    got = jax.vmap(g.log_prob, (None, 0))(params, xs)
+    assert_close(got, np.array([observed_log_prob(params, x) for x in xs]))
+
+
+def test_log_prob_is_the_joint_density_integrated_over_what_is_missing():
+    params, _ = random_problem(0, dim=2)
+    x = np.array([0.3, np.nan])
+    joint = stats.multivariate_normal(np.asarray(params.mean), np.asarray(params.scale_tril @ params.scale_tril.T))
+    integral = quad(lambda y: joint.pdf([x[0], y]), -60, 60, points=[float(params.mean[1])], limit=200)[0]
+    assert_close(jnp.exp(g.log_prob(params, x)), integral)
+
+
+@given(seeds)
+def test_the_bound_at_the_posterior_is_log_p_of_what_was_observed(seed):
+    params, xs = random_problem(seed, 10)
+    expected = np.mean([observed_log_prob(params, x) for x in xs])
+    for bound in (vj.elbo, vj.iw_bound):
+        assert_close(vj.mean_bound(g.GAUSSIAN, params, xs, None, bound), expected, atol=1e-8)
+
+
+def test_the_conditional_is_the_normalised_slice():
+    params, _ = random_problem(1, dim=2)
+    x = np.array([np.nan, -0.4])
+    joint = stats.multivariate_normal(np.asarray(params.mean), np.asarray(params.scale_tril @ params.scale_tril.T))
+    moment = lambda p: quad(lambda y: y**p * joint.pdf([y, x[1]]), -60, 60, points=[0], limit=300)[0]
+    mean, cov = g.conditional(params, x)
+    assert_close(mean, np.array([moment(1) / moment(0), -0.4]))
+    assert_close(cov, np.diag([moment(2) / moment(0) - (moment(1) / moment(0)) ** 2, 0]))
+    assert_close(g.impute(params, x), mean)
+
+
+def test_em_without_missing_entries_is_maximum_likelihood_in_one_step():
+    start, xs = random_problem(2, missing=0)
+    params, history = vj.em(g.GAUSSIAN, start, xs, num_steps=2)
+    assert_close(params.mean, xs.mean(0))
+    assert_close(params.scale_tril @ params.scale_tril.T, np.cov(xs.T, bias=True))
+    assert_close(history[1], stats.multivariate_normal(xs.mean(0), np.cov(xs.T, bias=True)).logpdf(xs).mean())
+
+
+def test_em_never_falls_and_ends_where_the_observed_data_likelihood_is_flat():
+    for seed in range(20):
+        _, xs = random_problem(seed)
+        params, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=500)
+        assert np.diff(history).min() > -1e-9
+        slopes = jax.grad(mean_log_prob)(params, xs)
+        assert float(jnp.abs(slopes.mean).max()) < 1e-6
+        assert float(jnp.abs(jnp.tril(slopes.scale_tril)).max()) < 1e-6
+
+
+def test_em_finds_the_truth_in_much_data():
+    truth, xs = random_problem(3, 20_000)
+    params, _ = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=100)
+    assert abs(params.mean - truth.mean).max() < 0.1
+    assert abs(params.scale_tril - truth.scale_tril).max() < 0.1
+
+
+def test_a_row_with_nothing_in_it_contributes_nothing():
+    _, xs = random_problem(4)
+    xs = xs[~np.isnan(xs).all(1)]
+    more = np.concatenate([xs, np.full((5, 3), np.nan)])
+    params, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=500)
+    padded, padded_history = vj.em(g.GAUSSIAN, g.init(more), more, num_steps=800)
+    assert_close(padded.mean, params.mean)
+    assert_close(padded.scale_tril, params.scale_tril)
+    assert_close(padded_history[-1] * len(more), history[-1] * len(xs))
+    assert g.log_prob(params, np.full(3, np.nan)) == 0
+
+
+def test_air_quality():
+    xs = vj.data.load("air_quality").xs[:, :4].astype(float)
+    params, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=100)
+    assert np.diff(history).min() > -1e-9
+    filled = jax.vmap(g.impute, (None, 0))(params, xs)
+    assert np.isfinite(filled).all()
+    assert_close(np.asarray(filled)[~np.isnan(xs)], xs[~np.isnan(xs)])
+    assert np.corrcoef(filled[:, 0], filled[:, 3])[0, 1] > 0.5  # hot days have more ozone, imputed ones too
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda xs: xs[:, 0], r"\(N, D\)"),
+        (lambda xs: np.where(np.arange(3) == 1, np.nan, xs), "column 1 was never observed"),
+        (lambda xs: np.where(np.isnan(xs), np.inf, xs), "NaN or infinite"),
+        (lambda xs: np.zeros((0, 3)), "at least one example"),
+        (lambda xs: np.zeros((4, 3), int), "expected floats"),
+    ],
+)
+def test_bad_data_are_refused_with_advice(change, says):
+    params, xs = random_problem(0)
+    for call in (lambda: g.init(change(xs)), lambda: vj.em(g.GAUSSIAN, params, change(xs), num_steps=1)):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+def test_bad_params_are_refused():
+    params, xs = random_problem(0)
+    for change, says in (
+        ({"mean": jnp.zeros(2)}, "3 features"),
+        ({"scale_tril": jnp.zeros((3, 3))}, "singular"),
+        ({"mean": jnp.full(3, jnp.nan)}, "NaN, infinity"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            vj.em(g.GAUSSIAN, params._replace(**change), xs, num_steps=1)
+    with pytest.raises(ValueError, match="column 0 has no spread"):
+        g.init(np.ones((4, 2)))

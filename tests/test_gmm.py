@@ -1,0 +1,273 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import Mixture, assert_close, seeds
+from scipy.integrate import dblquad
+from scipy.special import logsumexp
+from sklearn.mixture import GaussianMixture
+
+import vaejax as vj
+from vaejax import gmm
+
+
+def random_params(rng, num_components, num_features):
+    return gmm.GMMParams(*map(jnp.asarray, Mixture.random(rng, num_components, num_features)))
+
+
+def random_problem(seed, num_examples=60, num_components=3, num_features=2):
+    rng = np.random.default_rng(seed)
+    centres = 3 * rng.standard_normal((num_components, num_features))
+    xs = centres[rng.integers(num_components, size=num_examples)] + rng.standard_normal((num_examples, num_features))
+    return xs, gmm.init(xs, num_components, jax.random.key(seed))
+
+
+def mean_log_prob(params, xs):
+    return jax.vmap(gmm.log_prob, (None, 0))(params, xs).mean()
+
+
+def covariances(params):
+    return np.einsum("kij,klj->kil", params.scale_tril, params.scale_tril)
+
+
+@given(seeds)
+def test_density_posterior_and_labels_are_scipys(seed):
+    rng = np.random.default_rng(seed)
+    params, x = random_params(rng, 3, 2), 2 * rng.standard_normal(2)
+    log_joint = Mixture(*map(np.asarray, params)).log_joint_all(x)
+    assert_close(gmm.log_prob(params, x), logsumexp(log_joint))
+    assert_close(gmm.responsibilities(params, x), np.exp(log_joint - logsumexp(log_joint)))
+    assert gmm.predict(params, x) == log_joint.argmax()
+    nodes = gmm.posterior(params, x, None)
+    assert_close(vj.elbo(gmm.log_joint, params, x, nodes), logsumexp(log_joint), atol=1e-10)
+
+
+def test_density_integrates_to_one():
+    params = random_params(np.random.default_rng(0), 2, 2)
+    density = jax.jit(lambda a, b: jnp.exp(gmm.log_prob(params, jnp.array([a, b]))))
+    assert_close(dblquad(lambda b, a: float(density(a, b)), -15, 15, -15, 15, epsabs=1e-5)[0], 1.0, atol=1e-4)
+
+
+def test_samples_have_the_mixtures_moments_and_shares():
+    params = random_params(np.random.default_rng(1), 3, 2)
+    xs, labels = gmm.sample(params, jax.random.key(0), 40_000)
+    pi, mu, cov = np.exp(params.log_pi), np.asarray(params.mu), covariances(params)
+    mean = pi @ mu
+    total = np.einsum("k,kij->ij", pi, cov + np.einsum("ki,kj->kij", mu - mean, mu - mean))
+    away = np.asarray(xs) - mean
+    outer = np.einsum("ni,nj->nij", away, away)
+    for draws, expected in ((np.asarray(xs), mean), (outer, total), (np.eye(3)[np.asarray(labels)], pi)):
+        se = draws.std(0) / np.sqrt(len(draws))
+        assert (np.abs(draws.mean(0) - expected) < 6 * se).all()
+
+
+@pytest.mark.parametrize(("num_components", "num_features"), [(1, 1), (2, 2), (4, 3)])
+def test_em_is_scikit_learns(num_components, num_features):
+    """Same start, same steps, guard inactive."""
+    xs, start = random_problem(5, 500, num_components, num_features)
+    precisions = np.linalg.inv(covariances(start))
+    theirs = GaussianMixture(
+        num_components, reg_covar=0, tol=0, max_iter=30, weights_init=np.exp(start.log_pi),
+        means_init=np.asarray(start.mu), precisions_init=precisions,
+    )  # fmt: skip
+    with pytest.warns(match="did not converge"):
+        theirs.fit(xs)
+    for fused in (True, False):
+        ours, _ = vj.em(gmm.GMM, start, xs, num_steps=30, fused=fused)
+        assert_close(mean_log_prob(ours, xs), theirs.score(xs), atol=1e-8)
+        assert_close(np.exp(ours.log_pi), theirs.weights_, atol=1e-6)
+        assert_close(ours.mu, theirs.means_, atol=1e-6)
+        assert_close(covariances(ours), theirs.covariances_, atol=1e-6)
+
+
+@partial(jax.jit, static_argnames="budget")
+def one_fused_step(params, xs, budget):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gmm, "BUDGET", budget)
+        summary = gmm.summarize(xs)
+    return *gmm.em_step(params, summary), summary.chunks
+
+
+@jax.jit
+def one_textbook_step(params, xs):
+    return gmm.m_step(params, xs, vj.bounds.posterior_nodes(gmm.GMM, params, xs, None))
+
+
+@pytest.mark.parametrize("budget", [gmm.BUDGET, 0])  # features stored, or built inside the scan
+@given(seed=seeds, num_examples=st.sampled_from([60, 512, 1100]))
+def test_the_fused_step_is_the_textbook_step(budget, seed, num_examples):
+    xs, start = random_problem(seed, num_examples)
+    fused, bound, chunks = one_fused_step(start, xs, budget)
+    assert chunks.shape[1] == (6 if budget else 2)
+    textbook = one_textbook_step(start, xs)
+    assert_close(bound, mean_log_prob(start, xs), atol=1e-8)
+    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-8), fused, textbook)
+
+
+def test_the_fused_path_keeps_up_in_float32():
+    xs, start = random_problem(3, 2000, 4, 5)
+    exact, exact_history = vj.em(gmm.GMM, start, xs, num_steps=50, fused=False)
+    start32 = jax.tree.map(lambda p: p.astype(jnp.float32), start)
+    got, history = vj.em(gmm.GMM, start32, xs.astype(np.float32), num_steps=50)
+    assert got.mu.dtype == jnp.float32
+    assert abs(history - exact_history).max() < 1e-4
+    jax.tree.map(lambda a, b: assert_close(a, np.asarray(b, np.float32), atol=1e-3), got, exact)
+
+
+def test_exact_em_never_lowers_the_log_likelihood_in_200_problems():
+    for seed in range(200):
+        xs, start = random_problem(seed)
+        params, history = vj.em(gmm.GMM, start, xs, num_steps=30)
+        assert np.diff(history).min() > -1e-9
+        assert_close(vj.em(gmm.GMM, params, xs, num_steps=1)[1][0], mean_log_prob(params, xs))
+
+
+def test_stale_responsibilities_do_lower_it():
+    """The check above can fail: an M-step fed with another data set's nodes breaks it."""
+    other, _ = random_problem(1)
+    nodes = lambda params: vj.bounds.posterior_nodes(gmm.GMM, params, jnp.asarray(other), None)
+    stale = gmm.GMM._replace(m_step=lambda params, xs, _: gmm.m_step(params, xs, nodes(params)), em_step=None)
+    xs, start = random_problem(0)
+    best, _ = vj.em(gmm.GMM, start, xs, num_steps=200)
+    _, history = vj.em(stale, best, xs, num_steps=2)
+    assert np.diff(history).min() < -1e-3
+
+
+def test_the_fixed_point_has_no_slope():
+    xs, start = random_problem(2, 300)
+    params, _ = vj.em(gmm.GMM, start, xs, num_steps=3000)
+    slopes = jax.grad(lambda p: mean_log_prob(p._replace(log_pi=jax.nn.log_softmax(p.log_pi)), xs))(params)
+    assert max(float(jnp.abs(jnp.tril(s) if s.ndim == 3 else s).max()) for s in slopes) < 1e-6
+
+
+def collapsing():
+    """A component that sits on one point, already nearly as narrow as that."""
+    xs, _ = random_problem(4, 100, 1)
+    start = gmm.GMMParams(jnp.log(jnp.array([0.5, 0.5])), jnp.stack([xs[0], xs.mean(0)]),
+                          jnp.stack([0.05 * jnp.eye(2), 2 * jnp.eye(2)]))  # fmt: skip
+    return xs, start
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_guard_holds_a_collapsing_component_and_em_still_never_falls(fused):
+    xs, start = collapsing()
+    params, history = vj.em(gmm.make_gmm(min_variance=1e-4), start, xs, num_steps=200, fused=fused)
+    assert np.diff(history).min() > -1e-9
+    scale = np.linalg.cholesky(np.cov(xs.T, bias=True))
+    white = np.linalg.solve(scale, np.linalg.solve(scale, covariances(params)[0]).T)
+    assert_close(np.linalg.eigvalsh(white).min(), 1e-4, atol=1e-6)
+
+
+def test_without_the_guard_the_likelihood_runs_away_and_em_says_so():
+    xs, start = collapsing()
+    with pytest.raises(FloatingPointError, match="collapsed"):
+        vj.em(gmm.make_gmm(min_variance=0.0), start, xs, num_steps=200)
+
+
+def test_the_guard_is_idle_on_ordinary_data():
+    xs, start = random_problem(7, 300)
+    guarded, _ = vj.em(gmm.GMM, start, xs, num_steps=50)
+    bare, _ = vj.em(gmm.make_gmm(min_variance=0.0), start, xs, num_steps=50)
+    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-12), guarded, bare)
+
+
+def test_make_gmm_gives_the_same_object_for_the_same_floor():
+    assert gmm.make_gmm(min_variance=1e-3) is gmm.make_gmm(min_variance=1e-3)
+    assert gmm.make_gmm(min_variance=1e-3) is not gmm.make_gmm(min_variance=1e-2)
+    with pytest.raises(ValueError, match=r"min_variance is 1.5"):
+        gmm.make_gmm(min_variance=1.5)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_units_do_not_matter(scale):
+    xs, start = random_problem(8, 200)
+    params, history = vj.em(gmm.GMM, start, xs, num_steps=20)
+    scaled_start = gmm.init(scale * xs, 3, jax.random.key(8))
+    scaled, scaled_history = vj.em(gmm.GMM, scaled_start, scale * xs, num_steps=20)
+    assert_close(scaled.mu / scale, params.mu)
+    assert_close(scaled_history + 2 * np.log(scale), history)
+
+
+def test_sampled_labels_fit_the_same_m_step():
+    """One sampled completion for each example: a noisy M-step with the right mean share."""
+    xs, start = random_problem(9, 400)
+
+    def posterior(params, x, key):
+        label = jax.random.categorical(key, gmm.log_joints(params, x))
+        return vj.Nodes(label[None], jnp.ones(1), jnp.zeros(1))
+
+    sampled = gmm.GMM._replace(posterior=posterior, em_step=None)
+    params, history = vj.em(sampled, start, xs, num_steps=100, key=jax.random.key(0))
+    assert np.isfinite(history).all() and np.diff(history).min() < 0  # it does fall now and then
+    exact, _ = vj.em(gmm.GMM, start, xs, num_steps=100)
+    assert abs(mean_log_prob(params, xs) - mean_log_prob(exact, xs)) < 0.1
+
+
+def test_an_unused_component_stays_where_it_was():
+    xs, start = random_problem(10)
+    far = start._replace(mu=start.mu.at[0].set(1e6))
+    for fused in (True, False):
+        params, history = vj.em(gmm.GMM, far, xs, num_steps=5, fused=fused)
+        assert_close(params.mu[0], np.full(2, 1e6))
+        assert np.isneginf(params.log_pi[0]) and np.isfinite(history).all()
+
+
+@pytest.mark.parametrize("method", ["k-means++", "random"])
+def test_init_starts_at_distinct_examples(method):
+    xs = np.repeat(random_problem(11, 10)[0], 3, axis=0)
+    params = gmm.init(xs, 10, jax.random.key(0), method=method)
+    assert len(np.unique(np.asarray(params.mu), axis=0)) == 10
+    assert {tuple(m) for m in np.asarray(params.mu)} == {tuple(x) for x in xs}
+    assert_close(covariances(params)[3], np.cov(xs.T, bias=True))
+    assert_close(np.exp(params.log_pi).sum(), 1.0)
+
+
+def test_kmeans_plus_plus_spreads_its_means():
+    """Two far clusters of ten: a random pair of means is in one cluster 9 times of 19, a careful one hardly ever."""
+    xs = np.concatenate([np.random.default_rng(0).standard_normal((10, 2)) * 0.1 + c for c in ([0, 0], [9, 9])])
+    apart = {
+        method: sum(
+            np.ptp((np.asarray(gmm.init(xs, 2, jax.random.key(s), method=method).mu) > 4)[:, 0].astype(int))
+            for s in range(60)
+        )
+        for method in ("k-means++", "random")
+    }
+    assert apart["k-means++"] >= 55 and apart["random"] <= 50
+
+
+def bad(**change):
+    xs, start = random_problem(0)
+    return start._replace(**change), xs
+
+
+NAN = np.full((4, 2), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: gmm.init(random_problem(0)[0], 0, jax.random.key(0)), "num_components is 0"),
+        (lambda: gmm.init(random_problem(0)[0], 61, jax.random.key(0)), "only 60 distinct"),
+        (lambda: gmm.init(np.repeat(random_problem(0)[0][:4], 9, 0), 5, jax.random.key(0)), "only 4 distinct"),
+        (lambda: gmm.init(random_problem(0)[0], 2, jax.random.key(0), method="pca"), "method is"),
+        (lambda: gmm.init(NAN, 2, jax.random.key(0)), "vaejax.gaussian"),
+        (lambda: gmm.init(np.ones((5, 2)), 2, jax.random.key(0)), "feature 0 is the same in all 5"),
+        (lambda: gmm.init(np.arange(8.0).reshape(4, 2), 2, jax.random.key(0)), "rank 1"),
+        (lambda: gmm.init(np.ones((1, 2)), 1, jax.random.key(0)), "the same in all 1"),
+        (lambda: gmm.init(np.ones(5), 1, jax.random.key(0)), r"\(N, D\)"),
+        (lambda: vj.em(gmm.GMM, *bad(log_pi=jnp.zeros(3)), num_steps=1), "sum to 3: expected 1"),
+        (lambda: vj.em(gmm.GMM, *bad(mu=jnp.zeros((3, 5))), num_steps=1), r"expected \(K,\), \(K, D\)"),
+        (lambda: vj.em(gmm.GMM, *bad(scale_tril=jnp.zeros((3, 2, 2))), num_steps=1), "singular"),
+        (lambda: vj.em(gmm.GMM, *bad(mu=jnp.full((3, 2), jnp.nan)), num_steps=1), "NaN, infinity"),
+        (lambda: vj.em(gmm.GMM, random_problem(0)[1], NAN, num_steps=1), "vaejax.gaussian"),
+        (lambda: vj.mean_bound(gmm.GMM, random_problem(0)[1], NAN, None), "vaejax.gaussian"),
+        (lambda: vj.em(gmm.GMM, random_problem(0)[1], np.ones((9, 2), int), num_steps=1), "expected floats"),
+    ],
+)
+def test_bad_input_is_refused_with_advice(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

@@ -1,0 +1,142 @@
+"""One Gaussian from examples with missing entries: NaN marks what is missing.
+
+p(x_obs) = N(x_obs; mean_obs, Sigma_oo): what is missing is integrated out, so it is latent.
+
+z has D coordinates, whatever is missing. Where x is observed, z is idle: N(0, 1) in the joint and in q, so that it
+cancels. All examples then have latents of one shape, and `cubature_nodes` fits.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.linalg import cho_solve
+
+from vaejax.bounds import LatentModel, check_examples
+from vaejax.densities import LOG_2PI, log_gaussian
+from vaejax.nodes import cubature_nodes
+
+
+class GaussianParams(NamedTuple):
+    """Parameters of a Gaussian in D dimensions."""
+
+    mean: Array  # (D,)
+    scale_tril: Array  # (D, D) lower Cholesky factor of the covariance
+
+
+def complete(x, z):
+    """The example x (D,) with its missing entries, NaN, filled in from z (D,)."""
+    return jnp.where(jnp.isnan(x), z, x)
+
+
+def log_joint(params, x, z):
+    """log p(x_obs, z) = log N(complete(x, z); mean, S S') + sum over observed d of log N(z_d; 0, 1). () nats."""
+    idle = jnp.where(jnp.isnan(x), 0, -0.5 * (z**2 + LOG_2PI)).sum()
+    return log_gaussian(complete(x, z), *params) + idle
+
+
+def log_prob(params, x):
+    """Log density of the observed entries of x (D,): log N(x_obs; mean_obs, Sigma_oo). () nats, 0 if there are none.
+
+    Source: Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.2, (2.98).
+    """
+    missing = jnp.isnan(x)
+    residual, chol = _observed_part(params, x)
+    # where x is missing, `chol` has ones and the residual is zero: take back the constant of those standard Gaussians
+    return log_gaussian(residual, jnp.zeros_like(residual), chol) + 0.5 * LOG_2PI * missing.sum()
+
+
+def conditional(params, x):
+    """Mean (D,) and covariance (D, D) of the completed example given its observed entries, which have variance zero.
+
+    mean_mis + Sigma_mo Sigma_oo^-1 (x_obs - mean_obs),  Sigma_mm - Sigma_mo Sigma_oo^-1 Sigma_om
+
+    Source: Bishop (2006), section 2.3.1, (2.81) and (2.82).
+    """
+    missing = jnp.isnan(x)
+    residual, chol = _observed_part(params, x)
+    cov = params.scale_tril @ params.scale_tril.T
+    cross = jnp.where(missing[:, None] & ~missing[None], cov, 0)  # (D, D): rows missing, columns observed
+    mean = jnp.where(missing, params.mean + cross @ cho_solve((chol, True), residual), x)
+    schur = cov - cross @ cho_solve((chol, True), cross.T)
+    return mean, jnp.where(missing[:, None] & missing[None], schur, 0)
+
+
+def impute(params, x):
+    """x (D,) with its missing entries filled in by their conditional mean."""
+    return conditional(params, x)[0]
+
+
+def posterior(params, x, key):
+    """The exact posterior of z, as 2D cubature nodes: the conditional where x is missing, N(0, 1) elsewhere."""
+    del key
+    missing = jnp.isnan(x)
+    mean, cov = conditional(params, x)
+    scale_tril = jnp.linalg.cholesky(cov + jnp.diag((~missing).astype(cov.dtype)))
+    return cubature_nodes(jnp.where(missing, mean, 0), scale_tril)
+
+
+def m_step(params, xs, nodes):
+    """Maximum likelihood on the completed data: mean and covariance of all completions, each with its weight.
+
+    Args:
+        params: GaussianParams before the step.
+        xs: (N, D), NaN where missing.
+        nodes: Nodes of all examples, leaves with the leading axis N.
+
+    Returns:
+        GaussianParams.
+
+    Source: Little and Rubin (2002), Statistical Analysis with Missing Data, section 11.2.
+    """
+    del params
+    filled = complete(xs[:, None], nodes.z)  # (N, S, D)
+    mean = jnp.einsum("ns,nsd->d", nodes.weight, filled) / len(xs)
+    away = filled - mean[None, None]
+    cov = jnp.einsum("ns,nsd,nse->de", nodes.weight, away, away) / len(xs)
+    return GaussianParams(mean, jnp.linalg.cholesky(cov))
+
+
+def init(xs):
+    """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
+    xs = _check_data(xs)
+    sd = np.nanstd(xs, axis=0)
+    if not (sd > 0).all():
+        raise ValueError(
+            f"column {int((sd == 0).argmax())} has no spread: expected at least two different values in it"
+        )
+    return GaussianParams(jnp.asarray(np.nanmean(xs, axis=0)), jnp.diag(jnp.asarray(sd)))
+
+
+def validate(params, xs):
+    """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
+    _check_data(xs)
+    mean, scale_tril = np.asarray(params.mean), np.asarray(params.scale_tril)
+    dim = np.shape(xs)[1]
+    if mean.shape != (dim,) or scale_tril.shape != (dim, dim):
+        raise ValueError(f"params have shapes {mean.shape} and {scale_tril.shape}, examples {dim} features")
+    if not (np.isfinite(mean).all() and np.isfinite(scale_tril).all() and (np.diagonal(scale_tril) > 0).all()):
+        raise ValueError(
+            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
+        )
+
+
+GAUSSIAN = LatentModel(log_joint, posterior, m_step, validate=validate)
+
+
+def _check_data(xs):
+    xs = np.asarray(xs)
+    check_examples(np.where(np.isnan(xs), 0, xs) if xs.dtype.kind == "f" else xs, as_table=True)
+    never = np.isnan(xs).all(0)
+    if never.any():
+        raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
+    return xs
+
+
+def _observed_part(params, x):
+    """x - mean with zeros where x is missing, and the Cholesky factor of Sigma with the missing rows those of I."""
+    missing = jnp.isnan(x)
+    both = ~missing[:, None] & ~missing[None]
+    cov = jnp.where(both, params.scale_tril @ params.scale_tril.T, jnp.eye(x.size, dtype=params.scale_tril.dtype))
+    return jnp.where(missing, 0, x - params.mean), jnp.linalg.cholesky(cov)

@@ -1,0 +1,339 @@
+"""A mixture of K Gaussians with full covariances: the label z in 0..K-1 is what nobody wrote down.
+
+p(x, z = k) = pi_k N(x; mu_k, S_k S_k')
+
+The guard. The likelihood of a mixture has no maximum: a component that shrinks onto one point sends it to infinity. So
+no component may be narrower, in any direction, than sqrt(min_variance) times the data as a whole: the eigenvalues of
+A^-1 Sigma_k A^-T, where A A' is the covariance of the data, have the floor `min_variance`. Clipping those
+eigenvalues is the exact M-step under that constraint, so with the guard, too, EM never lowers the bound (from a
+start that obeys it). On ordinary data the floor is never reached.
+"""
+
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
+
+from vaejax.bounds import LatentModel, check_examples
+from vaejax.densities import log_det_tril, log_gaussian
+from vaejax.nodes import check_count, enumerate_nodes
+
+CHUNK = 512  # examples that the fused step looks at together
+BUDGET = 2**28  # bytes of features that the fused step may store; beyond, it builds them as it goes
+
+
+class GMMParams(NamedTuple):
+    """Parameters of a mixture of K Gaussians in D dimensions."""
+
+    log_pi: Array  # (K,) log weights, normalised
+    mu: Array  # (K, D) means
+    scale_tril: Array  # (K, D, D) lower Cholesky factors of the covariances
+
+
+def log_joint(params, x, z):
+    """log p(x, z) = log pi_z + log N(x; mu_z, S_z S_z') for x (D,) and a label z (). Returns () nats.
+
+    Source: Bishop (2006), Pattern Recognition and Machine Learning, section 9.2, (9.10) and (9.11).
+    """
+    return params.log_pi[z] + log_gaussian(x, params.mu[z], params.scale_tril[z])
+
+
+def log_joints(params, x):
+    """log p(x, z = k) for all k: (K,) nats."""
+    return jax.vmap(log_joint, (None, None, 0))(params, x, jnp.arange(params.log_pi.size))
+
+
+def log_prob(params, x):
+    """log p(x) = log sum_k pi_k N(x; mu_k, S_k S_k') for x (D,). Returns () nats. Bishop (2006), (9.7)."""
+    return logsumexp(log_joints(params, x))
+
+
+def responsibilities(params, x):
+    """p(z = k | x) for all k: (K,), sums to one. Bishop (2006), (9.13)."""
+    return jax.nn.softmax(log_joints(params, x))
+
+
+def predict(params, x):
+    """The most probable label of x (D,). Returns () integer."""
+    return log_joints(params, x).argmax()
+
+
+def posterior(params, x, key):
+    """The exact posterior of the label, as nodes: every k with its probability."""
+    del key
+    return enumerate_nodes(jax.nn.log_softmax(log_joints(params, x)))
+
+
+def sample(params, key, num_samples):
+    """Draw in two steps: a label, then a point from that label's Gaussian. Returns xs (num_samples, D), labels."""
+    check_count("num_samples", num_samples)
+    key_z, key_x = jax.random.split(key)
+    labels = jax.random.categorical(key_z, params.log_pi, shape=(num_samples,))
+    eps = jax.random.normal(key_x, (num_samples, params.mu.shape[1]), params.mu.dtype)
+    return params.mu[labels] + jnp.einsum("nij,nj->ni", params.scale_tril[labels], eps), labels
+
+
+def init(xs, num_components, key, *, method="k-means++"):
+    """A start for EM: means at K of the examples, equal weights, every covariance that of the whole data set.
+
+    Args:
+        xs: (N, D) finite floats, N > D, of full rank.
+        num_components: K, at most the number of distinct examples.
+        key: a key from `jax.random.key`.
+        method: "k-means++" draws each mean with probability proportional to the squared distance, in standard
+            deviations of each feature, from those already there; "random" draws K distinct examples,
+            all equally likely.
+
+    Returns:
+        GMMParams.
+
+    Raises:
+        ValueError: bad data, K out of range, or an unknown method.
+
+    Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
+    """
+    xs = _check_data(xs)
+    check_count("num_components", num_components)
+    distinct = np.unique(xs, axis=0)
+    if num_components > len(distinct):
+        raise ValueError(f"num_components is {num_components}, but there are only {len(distinct)} distinct examples")
+    if method not in ("k-means++", "random"):
+        raise ValueError(f"method is {method!r}: expected 'k-means++' or 'random'")
+    unit = distinct / xs.std(0)  # so that the units of a feature do not matter
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    chosen, weight, nearest = [], np.ones(len(unit)), np.inf
+    for _ in range(num_components):
+        chosen.append(rng.choice(len(unit), p=weight / weight.sum()))
+        nearest = np.minimum(nearest, ((unit - unit[chosen[-1]]) ** 2).sum(1))  # zero only for those chosen
+        weight = nearest if method == "k-means++" else (nearest > 0).astype(float)
+    _, scale = _center_and_scale(jnp.asarray(xs))
+    log_pi = jnp.full(num_components, -np.log(num_components), scale.dtype)
+    return GMMParams(log_pi, jnp.asarray(distinct[chosen]), jnp.tile(scale, (num_components, 1, 1)))
+
+
+def validate(params, xs):
+    """ValueError unless params are those of a mixture for finite xs (N, D) of full rank."""
+    _check_data(xs)
+    log_pi, mu, scale_tril = (np.asarray(p) for p in params)
+    num_components, dim = log_pi.size, np.shape(xs)[1]
+    shapes = log_pi.shape, mu.shape, scale_tril.shape
+    if shapes != ((num_components,), (num_components, dim), (num_components, dim, dim)):
+        raise ValueError(
+            f"params have shapes {shapes} beside examples of {dim} features: expected (K,), (K, D), (K, D, D)"
+        )
+    if not abs(np.exp(log_pi.astype(float)).sum() - 1) < 1e-3:
+        raise ValueError(
+            f"the weights exp(log_pi) sum to {np.exp(log_pi).sum():.6g}: expected 1; use jax.nn.log_softmax"
+        )
+    diagonal = np.diagonal(scale_tril, axis1=1, axis2=2)
+    if not (np.isfinite(mu).all() and np.isfinite(scale_tril).all() and (diagonal > 0).all()):
+        raise ValueError(
+            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
+        )
+
+
+def m_step(params, xs, nodes, min_variance=1e-6):
+    """Maximum likelihood on the completed data: chapter 1's weighted fit, once for each component.
+
+    N_k = sum_n r_nk,  pi_k = N_k / N,  mu_k = sum_n r_nk x_n / N_k
+    Sigma_k = sum_n r_nk (x_n - mu_k)(x_n - mu_k)' / N_k
+
+    with r_nk the weight of label k in the nodes of example n, and the eigenvalues of Sigma_k floored as the module
+    says. A component that no example uses keeps its mean and covariance, and gets weight zero.
+
+    Args:
+        params: GMMParams before the step.
+        xs: (N, D).
+        nodes: Nodes of all examples, leaves with the leading axis N; enumerated or sampled labels.
+        min_variance: the floor, relative to the covariance of xs.
+
+    Returns:
+        GMMParams.
+
+    Source: Bishop (2006), section 9.2.2, (9.24) to (9.27).
+    """
+    resp = jnp.einsum("ns,nsk->nk", nodes.weight, jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=xs.dtype))
+    num = resp.sum(0)
+    share = resp / jnp.where(num > 0, num, 1)[None]
+    mu = share.T @ xs
+
+    def covariance(component):
+        mean, weight = component
+        centred = xs - mean[None]
+        return (centred * weight[:, None]).T @ centred
+
+    cov = jax.lax.map(covariance, (mu, share.T))
+    _, scale = _center_and_scale(xs)
+    white = jax.vmap(lambda c: solve_triangular(scale, solve_triangular(scale, c, lower=True).T, lower=True))(cov)
+    scale_tril = jnp.einsum("ij,kjl->kil", scale, _floored_cholesky(white, min_variance))
+    return _keep_unused(params, num, len(xs), mu, scale_tril)
+
+
+class Summary(NamedTuple):
+    """What the fused step needs of the data: whitened examples y = A^-1 (x - center), in chunks, padded with zeros."""
+
+    center: Array  # (D,) mean of the data
+    scale: Array  # (D, D) Cholesky factor A of their covariance
+    mask: Array  # (C, CHUNK) 1 for an example, 0 for padding
+    chunks: Array  # (C, P, CHUNK) features of y where they fit into BUDGET, else (C, D, CHUNK) y itself
+
+
+def summarize(xs):
+    """Whiten the data and lay them out in chunks for `em_step`. xs (N, D) -> Summary."""
+    num_examples, dim = xs.shape
+    center, scale = _center_and_scale(xs)
+    num_chunks = -(-num_examples // CHUNK)
+    white = solve_triangular(scale, (xs - center[None]).T, lower=True)
+    white = jnp.pad(white, ((0, 0), (0, num_chunks * CHUNK - num_examples)))
+    chunks = white.reshape(dim, num_chunks, CHUNK).transpose(1, 0, 2)
+    mask = (jnp.arange(num_chunks * CHUNK) < num_examples).astype(xs.dtype).reshape(num_chunks, CHUNK)
+    if num_chunks * CHUNK * _num_features(dim) * xs.dtype.itemsize <= BUDGET:
+        chunks = jax.vmap(_features)(chunks)
+    return Summary(center, scale, mask, chunks)
+
+
+def em_step(params, summary, min_variance=1e-6):
+    """E-step and M-step in one pass over the data, two matrix products a chunk and never an (N, K, D) array.
+
+    The log of a Gaussian is linear in the features phi(y) = [1, y_i, y_i y_j (i <= j)]: logits = Theta Phi. The M-step
+    needs only sums of responsibility times feature: R Phi'.
+
+    Args:
+        params: GMMParams.
+        summary: from `summarize`.
+        min_variance: the floor, relative to the covariance of the data.
+
+    Returns:
+        (params, bound): after the step, and the mean log likelihood before it, () nats per example.
+    """
+    center, scale, mask, chunks = summary
+    dim = center.size
+    build = _features if chunks.shape[1] == dim else (lambda features: features)
+    theta = _theta(params, center, scale)
+
+    def add_chunk(total, chunk):
+        feats, valid = build(chunk[0]), chunk[1]
+        logits = theta @ feats  # (K, CHUNK)
+        top = logits.max(0, keepdims=True)
+        unnormalised = jnp.exp(logits - top)
+        mass = unnormalised.sum(0, keepdims=True)
+        resp = unnormalised * (valid[None] / mass)
+        log_p = (top + jnp.log(mass))[0]
+        return (total[0] + resp @ feats.T, total[1] + log_p @ valid), None
+
+    zero = jnp.zeros((params.log_pi.size, _num_features(dim)), chunks.dtype), jnp.zeros((), chunks.dtype)
+    (sums, log_p), _ = jax.lax.scan(add_chunk, zero, (chunks, mask))
+    num, num_examples = sums[:, 0], mask.sum()
+    moments = sums / jnp.where(num > 0, num, 1)[:, None]
+    mean = moments[:, 1 : dim + 1]
+    upper = np.triu_indices(dim)
+    second = jnp.zeros((len(mean), dim, dim), mean.dtype).at[:, upper[0], upper[1]].set(moments[:, dim + 1 :])
+    second = second + jnp.triu(second, 1).transpose(0, 2, 1)
+    white = _floored_cholesky(second - mean[:, :, None] * mean[:, None, :], min_variance)
+    mu = center[None] + mean @ scale.T
+    params = _keep_unused(params, num, num_examples, mu, jnp.einsum("ij,kjl->kil", scale, white))
+    return params, log_p / num_examples
+
+
+@cache
+def make_gmm(min_variance=1e-6):
+    """The mixture as a `LatentModel`, with a floor under its variances. The same floor gives the same object.
+
+    Args:
+        min_variance: no direction of a component has less than this share of the data's variance in that direction;
+            0 removes the guard.
+    """
+    if not 0 <= min_variance < 1:
+        raise ValueError(
+            f"min_variance is {min_variance}: expected a share of the data's variance, at least 0, below 1"
+        )
+    steps = {
+        "m_step": partial(m_step, min_variance=min_variance),
+        "em_step": partial(em_step, min_variance=min_variance),
+    }
+    return LatentModel(log_joint, posterior, summarize=summarize, validate=validate, **steps)
+
+
+GMM = make_gmm()
+
+
+def _check_data(xs):
+    xs = np.asarray(xs)
+    if xs.ndim == 2 and np.isnan(xs.astype(float, copy=False)).any():
+        raise ValueError(
+            "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"
+        )
+    check_examples(xs, as_table=True)
+    centred = xs.astype(float) - xs.astype(float).mean(0)
+    spread = centred.std(0)
+    if (spread == 0).any():
+        raise ValueError(f"feature {int((spread == 0).argmax())} is the same in all {len(xs)} examples: drop it")
+    rank = np.linalg.matrix_rank(centred / spread)
+    if rank < xs.shape[1]:
+        raise ValueError(
+            f"xs {xs.shape} has rank {rank} around its mean: expected {xs.shape[1]}; add examples, or drop features "
+            "that are combinations of others"
+        )
+    return xs
+
+
+def _center_and_scale(xs):
+    """Mean (D,) of the data, and Cholesky factor (D, D) of their covariance."""
+    center = xs.mean(0)
+    away = xs - center[None]
+    return center, jnp.linalg.cholesky(away.T @ away / len(xs))
+
+
+def _floored_cholesky(cov, floor):
+    """Cholesky factors of (K, D, D) covariances whose eigenvalues are raised to `floor` where they lie below."""
+    eye = jnp.eye(cov.shape[-1], dtype=cov.dtype)
+
+    def raise_eigenvalues(cov):
+        values, vectors = jnp.linalg.eigh(cov)
+        root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
+        return jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
+
+    above = jnp.isfinite(jnp.linalg.cholesky(cov - floor * eye[None])).all()  # a NaN says: some eigenvalue is below
+    return jax.lax.cond(above, jnp.linalg.cholesky, raise_eigenvalues, cov)
+
+
+def _keep_unused(params, num, num_examples, mu, scale_tril):
+    """A component that no example uses is as good anywhere: leave it where it was."""
+    used = num > 0
+    log_pi = jnp.log(num / num_examples)
+    return GMMParams(
+        log_pi, jnp.where(used[:, None], mu, params.mu), jnp.where(used[:, None, None], scale_tril, params.scale_tril)
+    )
+
+
+def _num_features(dim):
+    return 1 + dim + dim * (dim + 1) // 2
+
+
+def _features(y):
+    """phi of the columns of y (D, M): [1, y_i, y_i y_j for i <= j], (P, M)."""
+    i, j = np.triu_indices(len(y))
+    return jnp.concatenate([jnp.ones_like(y[:1]), y, y[i] * y[j]])
+
+
+def _theta(params, center, scale):
+    """(K, P): log pi_k + log N(x; mu_k, S_k S_k') as a linear function of the features of y = scale^-1 (x - center)."""
+    dim = center.size
+    i, j = np.triu_indices(dim)
+    pair = -jnp.where(i == j, 0.5, 1.0).astype(scale.dtype)
+
+    def row(log_pi, mu, scale_tril):
+        mean = solve_triangular(scale, mu - center, lower=True)
+        white = solve_triangular(scale, scale_tril, lower=True)
+        inverse = solve_triangular(white, jnp.eye(dim, dtype=scale.dtype), lower=True)
+        precision = inverse.T @ inverse
+        linear = precision @ mean
+        constant = log_pi + log_gaussian(mean * 0, mean, white) - log_det_tril(scale)
+        return jnp.concatenate([constant[None], linear, pair * precision[i, j]])
+
+    return jax.vmap(row)(*params)
