@@ -160,6 +160,16 @@ def test_a_chapter_has_its_parts(path):
 
 
 @each_chapter
+def test_equations_are_numbered_in_order_and_referred_to_by_their_number(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    tags = [int(tag) for tag in re.findall(r"\\tag\{(\d+)\}", text)]
+    assert tags == list(range(1, len(tags) + 1))
+    prose = re.sub(r"\$[^$]*\$|`[^`]*`", "", text)
+    referred = {int(number) for number in re.findall(r"(?<![\w)])\((\d{1,2})\)(?! of chapter)", prose)}
+    assert referred <= set(tags), f"no equation has the numbers {sorted(referred - set(tags))}"
+
+
+@each_chapter
 def test_greek_letters_are_in_the_table_of_notation(path):
     table = next(cell.source for cell in read(CHAPTERS[0]).cells if cell.id == "notation")
     greek = (

@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import jax
@@ -13,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 
 import vaejax as vj
 from vaejax import gmm
+from vaejax.bounds import batch_bound, posterior_nodes
 
 
 def random_params(rng, num_components, num_features):
@@ -44,6 +46,18 @@ def test_density_posterior_and_labels_are_scipys(seed):
     assert gmm.predict(params, x) == log_joint.argmax()
     nodes = gmm.posterior(params, x, None)
     assert_close(vj.elbo(gmm.log_joint, params, x, nodes), logsumexp(log_joint), atol=1e-10)
+
+
+def test_no_lapack_call_is_batched_over_the_examples():
+    xs, params = random_problem(0, num_examples=1009)
+
+    def em_step(params, xs):
+        nodes = posterior_nodes(gmm.GMM, params, xs, None)
+        return gmm.m_step(params, xs, nodes), batch_bound(gmm.GMM, params, xs, nodes)
+
+    calls = re.findall(r"custom_call @lapack_.*", jax.jit(em_step).lower(params, xs).as_text())
+    batched = [call for call in calls if re.search(r"tensor<1009x\d+x", call)]
+    assert calls and not batched, "two of these at once can deadlock: see gmm.log_joints"
 
 
 def test_density_integrates_to_one():

@@ -127,7 +127,7 @@ def kl_gaussian(mean_q, scale_tril_q, mean_p, scale_tril_p):
     Raises:
         ValueError: the shapes do not fit each other.
 
-    Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, appendix A.5, (A.23).
+    Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, appendix A, (A.23).
     """
     arrays = [jnp.asarray(a) for a in (mean_q, scale_tril_q, mean_p, scale_tril_p)]
     mean_q, scale_tril_q, mean_p, scale_tril_p = arrays
@@ -155,7 +155,7 @@ def kl_categorical(logits_q, logits_p):
     Raises:
         ValueError: the shapes differ.
 
-    Source: Bishop (2006), section 1.6.1, (1.113).
+    Source: Bishop (2006), section 1.6.1, the discrete form of (1.113).
     """
     logits_q, logits_p = jnp.asarray(logits_q), jnp.asarray(logits_p)
     if logits_q.shape != logits_p.shape or logits_q.ndim != 1:

@@ -58,8 +58,9 @@ def conditional(params, x):
     residual, chol = _observed_part(params, x)
     cov = params.scale_tril @ params.scale_tril.T
     cross = jnp.where(missing[:, None] & ~missing[None], cov, 0)  # (D, D): rows missing, columns observed
-    mean = jnp.where(missing, params.mean + cross @ cho_solve((chol, True), residual), x)
-    schur = cov - cross @ cho_solve((chol, True), cross.T)
+    solved = cho_solve((chol, True), jnp.column_stack([residual, cross.T]))  # Sigma_oo^-1 times both, at once
+    mean = jnp.where(missing, params.mean + cross @ solved[:, 0], x)
+    schur = cov - cross @ solved[:, 1:]
     return mean, jnp.where(missing[:, None] & missing[None], schur, 0)
 
 
@@ -88,7 +89,7 @@ def m_step(params, xs, nodes):
     Returns:
         GaussianParams.
 
-    Source: Little and Rubin (2002), Statistical Analysis with Missing Data, section 11.2.
+    Source: Little and Rubin (2002), Statistical Analysis with Missing Data, 2nd edition, section 11.2.
     """
     del params
     filled = complete(xs[:, None], nodes.z)  # (N, S, D)

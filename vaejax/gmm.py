@@ -20,7 +20,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
 from vaejax.bounds import LatentModel, check_examples
-from vaejax.densities import log_det_tril, log_gaussian
+from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
 from vaejax.nodes import check_count, enumerate_nodes
 
 CHUNK = 512  # examples that the fused step looks at together
@@ -40,12 +40,14 @@ def log_joint(params, x, z):
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 9.2, (9.10) and (9.11).
     """
-    return params.log_pi[z] + log_gaussian(x, params.mu[z], params.scale_tril[z])
+    return log_joints(params, x)[z]  # for many labels of one x, vmap does the K densities once
 
 
 def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
-    return jax.vmap(log_joint, (None, None, 0))(params, x, jnp.arange(params.log_pi.size))
+    # One component after the other: `vmap` over components as well as examples would solve N K little systems, and on
+    # few cores two such batches at a time can wait for each other for ever (jaxlib's LAPACK calls block their thread).
+    return params.log_pi + jax.lax.map(lambda component: log_gaussian(x, *component), (params.mu, params.scale_tril))
 
 
 def log_prob(params, x):
@@ -331,9 +333,9 @@ def _theta(params, center, scale):
         mean = solve_triangular(scale, mu - center, lower=True)
         white = solve_triangular(scale, scale_tril, lower=True)
         inverse = solve_triangular(white, jnp.eye(dim, dtype=scale.dtype), lower=True)
-        precision = inverse.T @ inverse
-        linear = precision @ mean
-        constant = log_pi + log_gaussian(mean * 0, mean, white) - log_det_tril(scale)
-        return jnp.concatenate([constant[None], linear, pair * precision[i, j]])
+        white_mean = inverse @ mean
+        log_norm = 0.5 * dim * LOG_2PI + log_det_tril(white) + log_det_tril(scale)
+        constant = log_pi - 0.5 * (white_mean @ white_mean) - log_norm
+        return jnp.concatenate([constant[None], inverse.T @ white_mean, pair * (inverse.T @ inverse)[i, j]])
 
     return jax.vmap(row)(*params)
