@@ -165,6 +165,22 @@ def test_a_node_of_weight_zero_counts_for_nothing_and_leaves_gradients_finite():
         assert (float(value), float(grad)) == (6.0, 3.0)
 
 
+def test_a_node_of_weight_zero_gives_no_gradient():
+    log_p, weight = jnp.array([-1.0, -jnp.inf, -2]), np.array([0.3, 0, 0.7])
+    log_joint = lambda params, x, z: params[z]
+    nodes = vj.enumerate_nodes(jnp.log(weight))
+    gradient = lambda bound: jax.grad(bound, 3, allow_int=True)
+    elbo = gradient(vj.elbo)(log_joint, log_p, None, nodes)
+    log_w = np.array([-1 - np.log(0.3), 0, -2 - np.log(0.7)])
+    assert_close(elbo.weight, log_w)  # of sum_s weight_s (log p_s - log q_s)
+    assert_close(elbo.log_q, -weight)
+    iw = gradient(vj.iw_bound)(log_joint, log_p, None, nodes)
+    ratio = np.array([np.exp(-1) / 0.3, 0, np.exp(-2) / 0.7])
+    total = np.exp(-1) + np.exp(-2)
+    assert_close(iw.weight, ratio / total)  # of log sum_s weight_s p_s / q_s
+    assert_close(iw.log_q, -weight * ratio / total)
+
+
 def test_elbo_is_minus_infinity_where_q_allows_what_p_forbids():
     log_joint = lambda params, x, z: jnp.where(z == 1, -jnp.inf, 0.0)
     nodes = vj.enumerate_nodes(jnp.log(jnp.array([0.5, 0.5])))
@@ -180,6 +196,33 @@ def test_mean_bound_is_the_mean_of_single_bounds(seed):
     expected = np.mean([model.log_marginal(x) for x in xs])
     for bound in (vj.elbo, vj.iw_bound):
         assert_close(vj.mean_bound(LINEAR, params, xs, None, bound), expected, atol=1e-9)
+
+
+def uniform_posterior(params, x, key):
+    return vj.enumerate_nodes(-jnp.log(3) * jnp.ones(3))
+
+
+def test_mean_bound_is_of_the_bound_that_was_asked_for():
+    rng, mixture, _ = mixture_problem(0)
+    xs = rng.standard_normal((5, 2))
+    log_joint = np.stack([mixture.log_joint_all(x) for x in xs])
+    model = vj.LatentModel(mixture_log_joint, uniform_posterior)
+    elbo, log_p = log_joint.mean() + np.log(3), logsumexp(log_joint, 1).mean()
+    bound = lambda *which: vj.mean_bound(model, mixture, xs, None, *which)
+    assert_close([bound(), bound(vj.elbo)], [elbo, elbo])
+    assert_close(bound(vj.iw_bound), log_p)
+
+
+def test_mean_bound_works_inside_jit_and_grad():
+    xs = np.random.default_rng(0).standard_normal((5, 2))
+
+    @jax.jit
+    def value(mean, xs):
+        return vj.mean_bound(ONE_GAUSSIAN, (mean, jnp.eye(2)), xs, None)
+
+    expected = stats.multivariate_normal([0, 0]).logpdf(xs).mean()
+    assert_close(value(jnp.zeros(2), xs), expected)
+    assert_close(jax.grad(value)(jnp.zeros(2), xs), xs.mean(0))
 
 
 def sampled_posterior(params, x, key):
@@ -214,6 +257,8 @@ def test_xs_may_be_a_pytree():
         (np.zeros((3, 0)), "at least one example"),
         (np.zeros((3, 2), int), "expected floats"),
         (np.array([[1.0, np.nan], [0, np.inf]]), "2 NaN or infinite"),
+        (np.array([[np.nan, -np.inf]], np.float32), "2 NaN or infinite"),
+        (jnp.array([[1.0, jnp.nan]], jnp.bfloat16), "1 NaN or infinite"),
         ({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, "share the first axis"),
         ({"a": np.full((3, 2), np.nan)}, "6 NaN or infinite"),
         ({}, "at least one example"),

@@ -15,6 +15,9 @@ def test_seed_comes_from_the_environment(monkeypatch):
 
 
 NORMAL = np.random.default_rng(0).standard_normal((1000, 2))
+SIGNS = np.tile([[1.0, 1], [-1, -1]], (50, 1))  # mean 0, standard error 0.1005
+
+SIX = "within 6 standard errors"
 
 PASS = [
     (lambda: c.check_true("claim", True), "ok: claim\n"),
@@ -24,6 +27,7 @@ PASS = [
     (lambda: c.check_close("claim", [1.0, 1.05], 1, atol=0.1), "ok: claim (within 0.1)\n"),
     (lambda: c.check_mean("claim", NORMAL, [0, 0]), "ok: claim (within 6 standard errors)\n"),
     (lambda: c.check_mean("claim", NORMAL[:, 0], 0, num_se=7), "ok: claim (within 7 standard errors)\n"),
+    (lambda: c.check_mean("so", SIGNS, [0.6, -0.6]), f"ok: so ({SIX})\n"),
     (lambda: c.check_increasing("claim", [1, 1, 2]), "ok: claim\n"),
     (lambda: c.check_increasing("claim", [1, 0.9999, 2], slack=1e-3), "ok: claim (slack 0.001)\n"),
     (lambda: c.check_bound("claim", [1, 2], 2), "ok: claim\n"),
@@ -54,6 +58,7 @@ FAIL = [
     (lambda: c.check_close("claim", [1.0, 5.0], [1, 1], atol=0.1), "largest difference 4"),
     (lambda: c.check_close("claim", 0.5, 1, atol=0.1), "largest difference 0.5"),
     (lambda: c.check_mean("claim", NORMAL - 1, [0, 0]), "standard error"),
+    (lambda: c.check_mean("claim", SIGNS, [0, 0.61]), "standard error"),
     (lambda: c.check_increasing("claim", [1, 0.5, 2]), "largest fall 0.5"),
     (lambda: c.check_close("claim", np.nan, 1, atol=0.1), "claim"),
     (lambda: c.check_close("claim", np.inf, np.inf, atol=0.1), "claim"),

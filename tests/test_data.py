@@ -1,9 +1,11 @@
 import hashlib
 import importlib.util
+import io
 import re
 
 import numpy as np
 import pytest
+from problems import assert_close
 from scipy import stats
 
 from vaejax import data
@@ -32,6 +34,30 @@ def test_digits_are_stratified_and_apart():
     assert digits.train_xs.dtype == np.float32 and digits.train_xs.min() == 0 and digits.train_xs.max() == 1
     train = {x.tobytes() for x in digits.train_xs}
     assert not any(x.tobytes() in train for x in digits.test_xs)
+
+
+@pytest.mark.parametrize("name", ["old_faithful", "air_quality"])
+def test_rows_are_in_the_order_of_the_file(name):
+    header, *rows = (data.FOLDER / f"{name}.csv").read_text().splitlines()
+    numbers = [[float(text) for text in row.split(",")] for row in rows]
+    got, expected = data.load(name).xs, np.array(numbers, np.float32)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_each_digit_keeps_its_label():
+    # the file in the box is sorted by label; here the labels are in disorder
+    labels = np.array([3, 1, 4], np.uint8)
+    images = 51 * np.eye(3, dtype=np.uint8)
+    train = {"train_images": images, "train_labels": labels}
+    test = {"test_images": images[::-1], "test_labels": labels[::-1]}
+    file = io.BytesIO()
+    np.savez(file, **train, **test)
+    file.seek(0)
+    digits = data._digits(file)
+    assert list(digits.train_labels) == [3, 1, 4]
+    assert list(digits.test_labels) == [4, 1, 3]
+    assert_close(digits.train_xs, np.eye(3) / 5, atol=1e-7)
+    assert_close(digits.test_xs, np.eye(3)[::-1] / 5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", list(data.SHA256))
@@ -80,20 +106,39 @@ def test_synthetic_sets_follow_their_seed(maker):
         maker(0, 1)
 
 
-def test_synthetic_sets_are_what_they_say():
-    def noise(xs, curve, sd):
-        z = ((xs - curve) / sd).ravel()
-        assert stats.kstest(z, "norm").statistic < np.sqrt(np.log(2 / 1e-9) / (2 * z.size))
+def far(num_draws):
+    """Dvoretzky-Kiefer-Wolfowitz: a sample strays this far once in 10^9."""
+    return np.sqrt(np.log(2 / 1e-9) / (2 * num_draws))
 
-    n = 5000
+
+def follows(values, law, *parameters):
+    values = np.ravel(values)
+    return stats.kstest(values, law, parameters).statistic < far(values.size)
+
+
+def evenly_shared(labels, num_labels):
+    shares = np.bincount(labels, minlength=num_labels) / len(labels)
+    assert len(shares) == num_labels
+    return (np.abs(shares - 1 / num_labels) < far(len(labels))).all()
+
+
+def test_synthetic_sets_are_what_they_say():
+    n = 50_000
     xs, z = data.spiral(n, 0)
-    noise(xs, ((0.2 + 0.8 * z) * np.array([np.cos(3 * np.pi * z), np.sin(3 * np.pi * z)])).T, 0.03)
+    radius, angle = 0.2 + 0.8 * z, 3 * np.pi * z
+    curve = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    assert follows(z, "uniform") and follows((xs - curve) / 0.03, "norm")
     xs, z = data.banana(n, 0)
-    noise(xs, np.array([z, (z**2 - 1) / 2]).T, 0.2)
+    curve = np.stack([z, (z**2 - 1) / 2], 1)
+    assert follows(z, "norm") and follows((xs - curve) / 0.2, "norm")
     xs, z = data.blobs(n, 0)
-    noise(xs, np.array([[-2, 0], [2, 0], [0, 2]])[z], 0.5)
+    centres = np.array([[-2, 0], [2, 0], [0, 2]])
+    assert evenly_shared(z, 3) and follows((xs - centres[z]) / 0.5, "norm")
     xs, z = data.two_moons(n, 0)
-    upper, lower = xs[z == 0], [1, 0.5] - xs[z == 1]
-    for moon in (upper, lower):  # a half circle of radius 1 has its mean at (0, 2 / pi)
+    assert evenly_shared(z, 2)
+    for moon in (xs[z == 0], [1, 0.5] - xs[z == 1]):
+        # a half circle of radius 1 has its mean at (0, 2 / pi)
         se = moon.std(0) / np.sqrt(len(moon))
         assert (np.abs(moon.mean(0) - [0, 2 / np.pi]) < 6 * se).all()
+        # round noise around a point of a circle: Rice's law of the radius
+        assert follows(np.linalg.norm(moon, axis=1), "rice", 1 / 0.1, 0, 0.1)

@@ -89,18 +89,35 @@ def test_kl_categorical_with_impossible_classes():
     assert np.isfinite(jax.grad(d.kl_categorical)(some, all_)).all()
 
 
+def test_kl_categorical_leaves_out_a_class_that_both_forbid():
+    q, p = np.array([0.2, 0.8, 0]), np.array([0.5, 0.5, 0])
+    with np.errstate(divide="ignore"):
+        logits = np.log(q), np.log(p)
+    kl, grads = jax.value_and_grad(d.kl_categorical, (0, 1))(*logits)
+    assert_close(kl, stats.entropy(q, p))
+    ratio = np.array([np.log(0.2 / 0.5), np.log(0.8 / 0.5), 0])
+    assert_close(grads[0], q * (ratio - stats.entropy(q, p)))
+    assert_close(grads[1], p - q)
+
+
+ZEROS, ONES = np.zeros(2), np.ones(2)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda: d.log_gaussian(np.zeros((3, 2)), np.zeros((3, 2)), np.eye(2)), "use jax.vmap"),
         (lambda: d.log_gaussian(np.zeros(2), np.zeros(2), np.eye(3)), "lower triangular"),
         (lambda: d.log_gaussian(np.zeros(3), np.zeros(2), np.eye(2)), "same shape"),
+        (lambda: d.log_gaussian(ZEROS[None], ZEROS, ONES), "same shape"),
         (lambda: d.log_gaussian(0.0, 0.0, 1.0), "jnp.atleast_1d"),
         (lambda: d.log_bernoulli(np.zeros(3), np.zeros(2)), "one shape"),
         (lambda: d.log_bernoulli(np.zeros((3, 2)), np.zeros((3, 2))), "vmap"),
         (lambda: d.log_categorical(1.0, np.zeros(3)), "one integer"),
         (lambda: d.log_categorical(np.zeros(2, int), np.zeros(3)), "one integer"),
         (lambda: d.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same"),
+        (lambda: d.kl_gaussian(ZEROS, ONES, ZEROS, ONES[:1]), "triangular"),
+        (lambda: d.kl_gaussian(ZEROS, ONES[:1], ZEROS, ONES), "triangular"),
         (lambda: d.kl_categorical(np.zeros(2), np.zeros(3)), "one shape"),
     ],
 )

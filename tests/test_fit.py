@@ -40,6 +40,36 @@ def test_em_stops_when_a_step_gains_less_than_tol():
     assert history.shape == (3,)
 
 
+def next_bound(step, bounds):
+    return step + 1, bounds[step]
+
+
+def first_column(xs):
+    return xs[:, 0]
+
+
+# the data are the bounds, a row a step
+SCRIPTED = ONE_GAUSSIAN._replace(summarize=first_column, em_step=next_bound)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "tol", "steps"),
+    [
+        ([0, 1, 1.5, 2, 2.25, 9], 0.5, 5),  # tol itself is not less than tol
+        ([0, 1, -5, 9, 10, 11], 0.5, 3),  # a loss is
+        ([2, 2, 9, 10, 11, 12], 0.5, 2),  # already at the second step
+        ([3, 3, 3, 3, 3, 3], 0.0, 6),
+        ([3, 3, 2, 9, 9, 9], 0.0, 3),
+        ([3, 2, 1, 0, 0, 0], None, 6),  # no tol, no stop
+    ],
+)
+def test_em_stops_at_the_first_gain_below_tol(bounds, tol, steps):
+    xs = np.array(bounds, float)[:, None]
+    end, history = vj.em(SCRIPTED, 0, xs, num_steps=6, tol=tol)
+    assert_close(history, np.array(bounds[:steps], float))
+    assert end == steps
+
+
 def halfway(params, xs, nodes):
     """A partial M-step, so that the bound rises step by step."""
     mean, tril = params
@@ -115,6 +145,74 @@ def test_maximize_is_the_same_run_in_whatever_blocks():
     again, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(1), num_steps=250, **args)
     other, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(2), num_steps=250, **args)
     assert (again[0] == long[0]).all() and not (other[0] == long[0]).all()
+
+
+def draw_only(params, data, key):
+    return 0 * params + jax.random.uniform(key, dtype=float)
+
+
+def test_each_step_of_maximize_draws_afresh():
+    xs, args = np.ones((3, 1)), dict(optimizer=SGD, num_steps=250)
+    _, history = vj.maximize(draw_only, 0.0, xs, jax.random.key(0), **args)
+    # in all three blocks; honest draws of 52 bits coincide once in 10^11
+    assert len(np.unique(history)) == 250
+
+
+def test_batches_and_steps_have_keys_of_their_own(monkeypatch):
+    keys = [jax.random.key(0)]
+
+    def note(name, position):
+        function = getattr(fit, name)
+
+        def noting(*args):
+            keys.append(args[position])
+            return function(*args)
+
+        monkeypatch.setattr(fit, name, noting)
+
+    note("_batch_stream", 0)
+    note("_gradient_steps", 4)
+    args = dict(optimizer=SGD, num_steps=1, batch_size=2)
+    vj.maximize(draw_only, 0.0, np.ones((3, 1)), keys[0], **args)
+    assert len(keys) == 3
+    numbers = [jax.random.key_data(key) for key in keys]
+    assert len(np.unique(numbers, axis=0)) == 3
+
+
+def test_the_optimizer_sees_the_parameters():
+    # where the objective is flat, adamw shrinks by 1 - rate * decay a step
+    flat = lambda params, data, key: 0 * params.sum()
+    start, optimizer = np.array([1.0, -2]), optax.adamw(0.1, weight_decay=0.5)
+    args = dict(optimizer=optimizer, num_steps=7)
+    xs, key = np.ones((3, 1)), jax.random.key(0)
+    end, _ = vj.maximize(flat, start, xs, key, **args)
+    assert_close(end, start * 0.95**7)
+
+
+def test_a_batch_takes_the_same_examples_from_every_array():
+    xs = np.random.default_rng(0).standard_normal((20, 3))
+    data = {"table": xs, "column": xs[:, 0], "cube": xs[:, :, None]}
+
+    def mismatch(params, data, key):
+        column = jnp.abs(data["table"][:, 0] - data["column"]).sum()
+        cube = jnp.abs(data["table"] - data["cube"][:, :, 0]).sum()
+        return 0 * params - column - cube
+
+    args = dict(optimizer=SGD, num_steps=5, batch_size=7)
+    _, history = vj.maximize(mismatch, 0.0, data, jax.random.key(0), **args)
+    assert (history == 0).all()
+
+
+@pytest.mark.parametrize("start", [0.0, np.zeros(()), jnp.asarray(0.0)])
+def test_a_start_is_an_array_whatever_it_was(start):
+    towards_one = lambda params, data, key: -((params - data.mean()) ** 2)
+    args = dict(optimizer=SGD, num_steps=250)
+    before = fit._gradient_steps._cache_size()
+    xs, key = np.ones((3, 1)), jax.random.key(0)
+    end, _ = vj.maximize(towards_one, start, xs, key, **args)
+    compiled = fit._gradient_steps._cache_size() - before
+    assert compiled == 1  # for all three blocks
+    assert_close(end, 1.0)
 
 
 def test_any_number_of_steps_runs_the_same_compiled_code():
@@ -195,6 +293,7 @@ GOOD = dict(
         ({"num_steps": True}, "num_steps is True"),
         ({"data": np.zeros((0, 2))}, "at least one example"),
         ({"data": np.array([[np.nan, 1.0]])}, "1 NaN or infinite"),
+        ({"data": np.array([[np.nan, 1.0]], np.float32)}, "1 NaN or infinite"),
         ({"data": {"a": np.zeros((3, 1)), "b": np.zeros(4)}}, "share the first axis"),
         ({"data": np.float64(3)}, "at least one example"),
         ({"key": None}, "pass key="),
@@ -217,15 +316,17 @@ def test_maximize_refuses_bad_arguments_before_it_compiles(nothing_compiles, cha
     ("change", "says"),
     [
         ({"num_steps": 0}, "num_steps is 0"),
+        ({"xs": np.zeros(5)}, r"expected \(N, D\)"),
+        ({"xs": np.array([[np.nan, 1.0]])}, "1 NaN or infinite"),
         ({"tol": -1.0}, "tol is -1.0"),
         ({"tol": float("nan")}, "tol is nan"),
         ({"model": vj.LatentModel(gaussian_log_joint, observed_posterior)}, "use vaejax.maximize"),
     ],
 )
 def test_em_refuses_bad_arguments_before_it_compiles(nothing_compiles, change, says):
-    arguments = dict(model=ONE_GAUSSIAN, num_steps=3) | change
+    arguments = dict(model=ONE_GAUSSIAN, xs=draw(0), num_steps=3) | change
     with pytest.raises(ValueError, match=says):
-        vj.em(arguments.pop("model"), START, draw(0), **arguments)
+        vj.em(arguments.pop("model"), START, arguments.pop("xs"), **arguments)
 
 
 class Kernel:

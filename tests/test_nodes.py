@@ -117,6 +117,11 @@ def test_nodes_keep_float32(kind):
     assert {a.dtype for a in nodes} == {np.dtype("float32")}
 
 
+def test_a_grid_between_float32_corners_is_float32():
+    nodes = vj.grid_nodes(np.zeros(2, np.float32), np.ones(2, np.float32), 3)
+    assert {a.dtype for a in nodes} == {np.dtype("float32")}
+
+
 def test_nodes_are_made_inside_vmap_and_jit():
     means = jnp.arange(6.0).reshape(3, 2)
     nodes = jax.jit(jax.vmap(lambda m: vj.quadrature_nodes(m, jnp.eye(2), 3)))(means)
