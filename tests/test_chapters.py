@@ -17,7 +17,7 @@ ANSWERS = sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax"}
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
-IGNORED_OUTPUTS = set()
+IGNORED_OUTPUTS = {"02_em_gaussian_mixture:speed"}
 
 
 def name(path):
@@ -57,7 +57,7 @@ def test_every_cell_is_stored_as_executed_in_order(path):
         assert all(out.output_type in ("stream", "display_data") for out in cell.outputs), cell.id
         assert all(out.get("name") != "stderr" for out in cell.outputs), f"{cell.id} stores stderr"
         assert "execution" not in cell.metadata, f"{cell.id} stores time stamps"
-        if "check." in cell.source or "print(" in cell.source or "plt.show()" in cell.source:
+        if "check.check_" in cell.source or "print(" in cell.source or "plt.show()" in cell.source:
             assert cell.outputs, f"{cell.id} lost its outputs"
 
 
@@ -123,7 +123,9 @@ def test_imports_are_the_books_own(path):
 def test_randomness_comes_from_the_seed(path):
     source = "\n".join(cell.source for cell in code_cells(read(path)))
     for call in re.findall(r"(?:default_rng|random\.key|PRNGKey|random\.seed|Rngs)\(\s*([^)]*)", source):
-        assert call.startswith("check.seed("), f"a generator is started with {call!r}, not with check.seed()"
+        assert call.lstrip("[").startswith("check.seed("), (
+            f"a generator is started with {call!r}, not with check.seed()"
+        )
 
 
 @each_notebook
@@ -216,7 +218,10 @@ def test_coverage_names_cells_that_teach_and_check():
 def test_coverage_holds_every_row_of_the_chapters_so_far():
     with open(ROOT / "chapters" / "coverage.csv", newline="", encoding="utf-8") as file:
         ids = {row["id"] for row in csv.DictReader(file)}
-    expected = {"01": ["N1", *(f"M{i}" for i in range(1, 11))]}
+    expected = {
+        "01": ["N1", *(f"M{i}" for i in range(1, 11))],
+        "02": ["M11", "M12", *(f"B{i}" for i in range(1, 24)), "V20", "E13", "E14", "E15"],
+    }
     for path in CHAPTERS:
         missing = set(expected[path.stem[:2]]) - ids
         assert not missing, f"{path.stem} lacks {sorted(missing)}"

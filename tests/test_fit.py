@@ -355,3 +355,14 @@ def test_the_bar_counts_every_step_and_leaves_nothing_behind(monkeypatch, capsys
     vj.maximize(*(GOOD[k] for k in ("objective", "params", "data", "key")), optimizer=SGD, num_steps=230)
     assert (bars[0].n, bars[0].total, bars[0].delay, bars[0].leave) == (230, 230, 10, False)
     assert capsys.readouterr() == ("", "")  # a short run shows no bar at all
+
+
+def nan_posterior(params, x, key):
+    del x, key
+    return vj.enumerate_nodes(jax.nn.log_softmax(params))
+
+
+def test_a_posterior_that_became_nan_stops_the_fit():
+    model = vj.LatentModel(lambda params, x, z: -0.5 * (x[0] - z) ** 2, nan_posterior, lambda p, xs, n: p * jnp.nan)
+    with pytest.raises(FloatingPointError, match="nan at step 1"):
+        vj.em(model, jnp.zeros(2), np.ones((3, 1)), num_steps=4)

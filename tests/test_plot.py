@@ -67,3 +67,51 @@ def test_images_fill_the_grid_in_rows():
     shown = [ax.images[0].get_array() for ax in fig.axes if ax.images]
     np.testing.assert_array_equal(np.array(shown), pictures)
     assert len(fig.axes) == 6
+
+
+def test_curves_tell_lines_apart_by_more_than_colour_and_name_them():
+    x, ys = np.arange(3.0), [np.ones(3), np.zeros(3), np.arange(3.0)]
+    options = {"xlabel": "x", "ylabel": "y", "dots": ([1.0], [2.0]), "ylim": (-1, 3)}
+    ax = plot.curves(x, ys, ["one", "zero", "rising"], **options).axes[0]
+    *lines, dots = ax.lines
+    for line, y in zip(lines, ys, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), y)
+    assert len({line.get_linestyle() for line in lines}) == len({line.get_color() for line in lines}) == 3
+    assert legend(ax) == ["one", "zero", "rising"] and ax.get_ylim() == (-1, 3)
+    np.testing.assert_array_equal(dots.get_xydata(), [[1, 2]])
+    many = plot.curves(x, ys, None, xlabel="x", ylabel="y").axes[0]
+    assert len(many.lines) == 3 and many.get_legend() is None
+
+
+def test_cloud_draws_every_point_and_the_cross():
+    points = np.random.default_rng(0).random((5, 2))
+    ax = plot.cloud(points, xlabel="x", ylabel="y", cross=(0.5, 0.25)).axes[0]
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0.5, 0.25]])
+
+
+def test_mixtures_have_a_panel_each_with_an_ellipse_for_each_component():
+    points, weights = np.zeros((4, 2)), [np.linspace(0, 1, 4), np.linspace(1, 0, 4)]
+    mu = np.array([[0.0, 0], [3, 1]])
+    params = [(None, mu, np.stack([np.eye(2)] * 2)), (None, mu + 1, np.stack([np.eye(2)] * 2))]
+    axes = plot.mixtures(points, params, weights, ["start", "end"], xlabel="x", ylabel="y").axes
+    for ax, (_, means, _), weight, title in zip(axes, params, weights, ["start", "end"], strict=True):
+        assert len(ax.lines) == 2 and ax.get_title() == title
+        for line, mean in zip(ax.lines, means, strict=True):
+            np.testing.assert_allclose(line.get_xydata()[:-1].mean(0), mean, atol=1e-12)
+        np.testing.assert_array_equal(ax.collections[0].get_array(), weight)
+
+
+def test_a_cut_stands_at_its_place_beside_its_density():
+    y = np.linspace(-1, 1, 5)
+    left, right = plot.cut(np.zeros(2), np.eye(2), 0.5, y, y**2, xlabel="x", ylabel="y").axes
+    *ellipses, line = left.lines
+    radius = [np.linalg.norm(ellipse.get_xydata(), axis=1).max() for ellipse in ellipses]
+    np.testing.assert_allclose(1 - np.exp(-0.5 * np.square(radius)), [0.5, 0.8, 0.95])  # chi-square of two degrees
+    assert set(line.get_xdata()) == {0.5}
+    np.testing.assert_array_equal(right.lines[0].get_xydata(), np.stack([y**2, y], 1))
+
+
+def test_images_carry_their_titles():
+    fig = plot.images(np.zeros((2, 3, 3)), num_columns=2, titles=["a", "b"])
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]

@@ -146,10 +146,13 @@ def check_examples(xs, as_table=False):
     Returns:
         N, the number of examples.
     """
-    leaves = [jnp.asarray(leaf) if isinstance(leaf, list | tuple) else leaf for leaf in jax.tree.leaves(xs)]
+    leaves = jax.tree.leaves(xs)
     shapes = [np.shape(leaf) for leaf in leaves]
     if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
-        raise ValueError(f"the data have shapes {shapes}: expected at least one example, along the first axis")
+        raise ValueError(
+            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
+            "array; make a list an array with numpy.asarray"
+        )
     if len({shape[0] for shape in shapes}) != 1:
         raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
     if as_table and hasattr(xs, "shape"):
@@ -176,5 +179,5 @@ def _mean_bound(model, params, xs, key, bound):
 
 def _on_support(log_joint, params, x, nodes):
     """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
-    used = nodes.weight > 0
+    used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
     return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)

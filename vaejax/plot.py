@@ -4,14 +4,37 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
+DASHES = ["-", "--", "-."]  # lines differ in more than colour
 
 
-def curve(x, y, *, xlabel, ylabel, mark=None, mark_label=None, marker=None, dots=None, dots_label=None):
-    """A line through (x, y), both (M,), with a dashed vertical line at `mark` and points at `dots`, a pair (xs, ys)."""
+def curve(x, y, **options):
+    """One line through (x, y), both (M,): `curves` without a legend."""
+    return curves(x, [y], [None], **options)
+
+
+def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, mark_label=None, dots=None,
+           dots_label=None):  # fmt: skip
+    """Lines through (x, y) for each y of `ys`; `labels` None draws many alike, thin, without names.
+
+    `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points.
+    """
     fig, ax = plt.subplots()
-    ax.plot(x, y, marker=marker)
+    for i, (y, label) in enumerate(zip(ys, labels or [None] * len(ys), strict=True)):
+        style = {"color": "C0", "linewidth": 1, "alpha": 0.6} if labels is None else {"linestyle": DASHES[i % 3]}
+        ax.plot(x, y, marker=marker, label=label, **style)
     if dots is not None:
-        ax.plot(*dots, "o", color="C3", markersize=5, label=dots_label)
+        ax.plot(*dots, "o", color="C3", markersize=5, label=dots_label, zorder=3)
+    ax.set(ylim=ylim)
+    _finish(ax, xlabel, ylabel, mark, mark_label)
+    return fig
+
+
+def cloud(points, *, xlabel, ylabel, mark=None, mark_label=None, cross=None):
+    """Points (N, 2), with a dashed vertical line at `mark` and a black cross at the point `cross`."""
+    fig, ax = plt.subplots()
+    ax.scatter(points[:, 0], points[:, 1], s=12, alpha=0.6, color="C0", linewidths=0)
+    if cross is not None:
+        ax.plot(*cross, "X", color="black", markersize=10)
     _finish(ax, xlabel, ylabel, mark, mark_label)
     return fig
 
@@ -44,26 +67,61 @@ def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label):
     """
     fig, ax = plt.subplots()
     dots = ax.scatter(points[:, 0], points[:, 1], c=weight, s=14, vmin=0, vmax=1, edgecolors="0.3", linewidths=0.3)
-    angle = np.linspace(0, 2 * np.pi, 200)
-    circle = np.sqrt(-2 * np.log(0.05)) * np.stack([np.cos(angle), np.sin(angle)])  # 95 % of N(0, I) in the plane
     for i, ((mean, scale_tril), label) in enumerate(zip(params, labels, strict=True)):
-        ellipse = np.asarray(mean)[:, None] + np.asarray(scale_tril) @ circle
-        ax.plot(*ellipse, color=f"C{3 - 3 * (i % 2)}", linestyle="-" if i < 2 else ":", label=label)
+        ax.plot(*_ellipse(mean, scale_tril), color=f"C{3 - 3 * (i % 2)}", linestyle="-" if i < 2 else ":", label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     fig.colorbar(dots, label=weight_label)
     return fig
 
 
-def images(pictures, *, num_columns):
-    """Grey images (N, H, W) in a grid, 0 black to 1 white."""
+def mixtures(points, params, weights, titles, *, xlabel, ylabel):
+    """A panel for each mixture (log_pi, mu, scale_tril): points coloured by a weight (N,), 95 % ellipses."""
+    rows = -(-len(params) // 2)
+    fig, axes = plt.subplots(rows, 2, sharex=True, sharey=True, figsize=(6.8, 2.5 * rows + 0.4), squeeze=False)
+    for ax, (_, mu, scale_tril), weight, title in zip(axes.flat, params, weights, titles, strict=True):
+        ax.scatter(points[:, 0], points[:, 1], c=weight, s=9, vmin=0, vmax=1, edgecolors="0.4", linewidths=0.2)
+        for i in range(len(mu)):
+            ax.plot(*_ellipse(mu[i], scale_tril[i]), color=f"C{3 - 3 * (i % 2)}")
+        ax.set(title=title)
+    for ax in axes[-1]:
+        ax.set(xlabel=xlabel)
+    for ax in axes[:, 0]:
+        ax.set(ylabel=ylabel)
+    return fig
+
+
+def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel):
+    """A Gaussian in the plane, cut at x = `at`: ellipses with 50, 80 and 95 % of it, and beside them the density (M,)
+    along the cut, at the places y (M,)."""
+    fig, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(6.4, 3.2), width_ratios=[2, 1])
+    for share in (0.5, 0.8, 0.95):
+        left.plot(*_ellipse(mean, scale_tril, share), color="C0", linewidth=1)
+    left.axvline(at, **MARK)
+    right.plot(density, y, color=MARK["color"])
+    left.set(xlabel=xlabel, ylabel=ylabel)
+    right.set(xlabel="density on the cut")
+    return fig
+
+
+def images(pictures, *, num_columns, titles=None):
+    """Grey images (N, H, W) in a grid, 0 black to 1 white, with a title over each."""
     num_rows = -(-len(pictures) // num_columns)
-    fig, axes = plt.subplots(num_rows, num_columns, figsize=(0.55 * num_columns, 0.6 * num_rows), squeeze=False)
+    size = (0.55, 0.6) if titles is None else (1.5, 1.7)
+    fig, axes = plt.subplots(num_rows, num_columns, figsize=(size[0] * num_columns, size[1] * num_rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for ax, picture in zip(axes.flat, pictures, strict=False):
+    for ax, picture, title in zip(axes.flat, pictures, titles or [""] * len(pictures), strict=False):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        ax.set_title(title)
     return fig
+
+
+def _ellipse(mean, scale_tril, share=0.95):
+    """(2, 200) points on the ellipse that holds `share` of the Gaussian (mean (2,), scale_tril (2, 2))."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    circle = np.sqrt(-2 * np.log(1 - share)) * np.stack([np.cos(angle), np.sin(angle)])
+    return np.asarray(mean)[:, None] + np.asarray(scale_tril) @ circle
 
 
 def _finish(ax, xlabel, ylabel, mark, mark_label):
