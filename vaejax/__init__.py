@@ -1,6 +1,6 @@
 """vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
 
-from vaejax import bounds, check, data, densities, fit, gaussian, gmm, nodes, plot
+from vaejax import bounds, check, data, densities, fit, gaussian, gmm, linear_gaussian, nodes, plot
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
 from vaejax.fit import em, maximize
 from vaejax.nodes import (
@@ -31,6 +31,7 @@ __all__ = [
     "gmm",
     "grid_nodes",
     "iw_bound",
+    "linear_gaussian",
     "log_weights",
     "maximize",
     "mean_bound",
