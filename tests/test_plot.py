@@ -115,3 +115,37 @@ def test_a_cut_stands_at_its_place_beside_its_density():
 def test_images_carry_their_titles():
     fig = plot.images(np.zeros((2, 3, 3)), num_columns=2, titles=["a", "b"])
     assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
+
+
+def test_shadows_joins_every_point_to_its_shadow_to_scale():
+    points = np.random.default_rng(0).standard_normal((6, 2))
+    shadows = points * [1, 0]
+    ax = plot.shadows(points, shadows, xlabel="x", ylabel="y").axes[0]
+    *ways, line = ax.lines
+    for way, point, shadow in zip(ways, points, shadows, strict=True):
+        np.testing.assert_array_equal(way.get_xydata(), [point, shadow])
+    np.testing.assert_array_equal(np.sort(line.get_xdata()), [shadows[:, 0].min(), shadows[:, 0].max()])
+    assert ax.get_aspect() == 1
+
+
+def test_space_draws_points_shadows_and_an_ellipsoid_with_these_axes():
+    rng = np.random.default_rng(0)
+    points, turn = rng.standard_normal((4, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    lengths = np.array([3.0, 2, 1])
+    ax = plot.space(points, points * [1, 1, 0], turn * lengths, labels=["a", "b", "c"]).axes[0]
+    wire, grey, blue = ax.collections
+    surface = np.concatenate([np.array(segment) for segment in wire._segments3d])
+    np.testing.assert_allclose((((surface @ turn) / lengths) ** 2).sum(1), 1)
+    np.testing.assert_array_equal(np.array(blue._offsets3d).T, points)
+    np.testing.assert_array_equal(np.array(grey._offsets3d).T, points * [1, 1, 0])
+
+
+def test_paths_draws_what_was_seen_what_was_not_and_the_path():
+    rng = np.random.default_rng(0)
+    seen, unseen, path = (rng.random((n, 2)) for n in (5, 3, 9))
+    first, second = plot.paths(seen, unseen, [path, path[::-1]], ["a", "b"]).axes
+    for ax, line in ((first, path), (second, path[::-1])):
+        np.testing.assert_array_equal(ax.lines[0].get_xydata(), line)
+        np.testing.assert_array_equal(ax.collections[0].get_offsets(), unseen)
+        np.testing.assert_array_equal(ax.collections[1].get_offsets(), seen)
+    assert legend(first) == ["kept back", "seen"]

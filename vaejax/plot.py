@@ -104,6 +104,47 @@ def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel):
     return fig
 
 
+def shadows(points, shadows, *, xlabel, ylabel):
+    """Points (N, 2), their shadows (N, 2) on a line, and the way from each point to its shadow, to scale."""
+    fig, ax = plt.subplots(figsize=(5, 4.4))
+    ax.plot(*np.stack([points, shadows], 1).transpose(2, 1, 0), color="0.6", linewidth=0.7, zorder=1)
+    ends = shadows[[shadows[:, 0].argmin(), shadows[:, 0].argmax()]]
+    ax.plot(*ends.T, color=MARK["color"], zorder=2)
+    ax.scatter(points[:, 0], points[:, 1], s=10, color="C0", linewidths=0, zorder=3)
+    ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
+def space(points, shadows, axes, *, labels):
+    """Points (N, 3), their grey shadows on a plane, and the ellipsoid around 0 whose half-axes are the columns of axes
+    (3, 3)."""
+    fig = plt.figure(figsize=(5.6, 5))
+    ax = fig.add_subplot(projection="3d")
+    around, down = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
+    sphere = np.stack([np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)])
+    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color="C1", linewidth=0.4, alpha=0.7)
+    for pair in np.stack([points, shadows], 1):
+        ax.plot(*pair.T, color="0.6", linewidth=0.6)
+    ax.scatter(*shadows.T, s=6, color="0.55", depthshade=False)
+    ax.scatter(*points.T, s=10, color="C0", depthshade=False)
+    ax.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2], aspect="equal")
+    ax.view_init(elev=20, azim=40)
+    return fig
+
+
+def paths(seen, unseen, paths, titles):
+    """Points that were seen (N, 2) and not seen (M, 2), in a panel for each path (T, 2), drawn as a black line."""
+    fig, axes = plt.subplots(1, len(paths), sharex=True, sharey=True, figsize=(3.2 * len(paths), 3.2), squeeze=False)
+    for ax, path, title in zip(axes.flat, paths, titles, strict=True):
+        ax.scatter(*unseen.T, s=6, color="0.7", linewidths=0, label="kept back")
+        ax.scatter(*seen.T, s=6, color="C0", linewidths=0, label="seen")
+        ax.plot(*path.T, color="black", linewidth=1.2)
+        ax.set(title=title, aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
+        ax.label_outer()
+    axes.flat[0].legend(loc="upper left", fontsize=8)
+    return fig
+
+
 def images(pictures, *, num_columns, titles=None):
     """Grey images (N, H, W) in a grid, 0 black to 1 white, with a title over each."""
     num_rows = -(-len(pictures) // num_columns)
