@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import assert_close, seeds
 from scipy.linalg import subspace_angles
-from sklearn.decomposition import PCA
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA, FactorAnalysis
 
+import vaejax as vj
 from vaejax import linear_gaussian as lg
 
 SHAPES = [(50, 4), (5, 12), (7, 7)]
@@ -159,3 +161,223 @@ def test_bad_input_is_refused_with_advice(xs, num_latents, words):
 def test_als_wants_a_step():
     with pytest.raises(ValueError, match="num_steps is 0"):
         lg.als(GOOD, 2, 0, jax.random.key(0))
+
+
+def random_params(rng, num_features, num_latents):
+    loadings = rng.standard_normal((num_features, num_latents))
+    return lg.LinearGaussianParams(
+        *map(jnp.asarray, (loadings, rng.standard_normal(num_features), rng.normal(-1, 0.5, num_features)))
+    )
+
+
+def covariance(params):
+    return np.asarray(params.W @ params.W.T + jnp.diag(jnp.exp(params.log_psi)))
+
+
+def mean_log_marginal(params, xs):
+    return jax.vmap(lg.log_marginal, (None, 0))(params, xs).mean()
+
+
+def problem(seed, num_examples=60, num_features=5, num_latents=2, share_missing=0.0):
+    rng = np.random.default_rng(seed)
+    params = random_params(rng, num_features, num_latents)
+    xs = np.asarray(lg.sample(params, jax.random.key(seed), num_examples)[0])
+    return np.where(rng.random(xs.shape) < share_missing, np.nan, xs), rng
+
+
+@given(seeds)
+def test_marginal_and_posterior_are_those_of_the_dense_gaussian(seed):
+    rng = np.random.default_rng(seed)
+    params, x = random_params(rng, 5, 2), rng.standard_normal(5)
+    dense = covariance(params)
+    assert_close(lg.log_marginal(params, x), multivariate_normal(params.b, dense).logpdf(x), atol=1e-8)
+    mean, cov = lg.posterior_moments(params, x)
+    gain = params.W.T @ np.linalg.inv(dense)
+    assert_close(mean, gain @ (x - params.b), atol=1e-8)
+    assert_close(cov, np.eye(2) - gain @ params.W, atol=1e-8)
+    nodes = lg.posterior(params, x, None)
+    assert_close(vj.elbo(lg.log_joint, params, x, nodes), lg.log_marginal(params, x), atol=1e-8)
+    assert_close(vj.iw_bound(lg.log_joint, params, x, nodes), lg.log_marginal(params, x), atol=1e-8)
+
+
+@pytest.mark.parametrize("num_latents", [1, 2])
+def test_marginal_is_the_integral(num_latents):
+    rng = np.random.default_rng(0)
+    params, x = random_params(rng, 3, num_latents), rng.standard_normal(3)
+    mean, cov = lg.posterior_moments(params, x)
+    nodes = vj.quadrature_nodes(mean, 1.3 * jnp.linalg.cholesky(cov), 60)
+    assert_close(vj.iw_bound(lg.log_joint, params, x, nodes), lg.log_marginal(params, x), atol=1e-8)
+
+
+@given(seeds)
+def test_missing_entries_are_summed_out(seed):
+    rng = np.random.default_rng(seed)
+    params, x = random_params(rng, 5, 2), rng.standard_normal(5)
+    seen = np.array([True, False, True, True, False])
+    dense, holed = covariance(params), np.where(seen, x, np.nan)
+    expected = multivariate_normal(params.b[seen], dense[np.ix_(seen, seen)]).logpdf(x[seen])
+    assert_close(vj.elbo(lg.log_joint, params, holed, lg.posterior(params, holed, None)), expected, atol=1e-8)
+    slope = dense[np.ix_(~seen, seen)] @ np.linalg.inv(dense[np.ix_(seen, seen)])
+    filled = lg.impute(params, holed)
+    assert_close(filled[seen], x[seen])
+    assert_close(filled[~seen], params.b[~seen] + slope @ (x[seen] - params.b[seen]), atol=1e-8)
+
+
+def test_samples_have_the_models_moments():
+    params = random_params(np.random.default_rng(0), 4, 2)
+    xs, zs = lg.sample(params, jax.random.key(0), 40_000)
+    se = np.sqrt(np.diag(covariance(params)) / len(xs))
+    assert (abs(xs.mean(0) - params.b) < 6 * se).all()
+    spread = np.outer(np.diag(covariance(params)), np.diag(covariance(params)))
+    assert (abs(np.cov(xs.T) - covariance(params)) < 6 * np.sqrt(2 * spread / len(xs))).all()
+    assert_close(np.cov(xs.T, zs.T)[:4, 4:], np.asarray(params.W), atol=0.1)
+
+
+@pytest.mark.parametrize("model", [lg.FACTOR_ANALYSIS, lg.PPCA], ids=["fa", "ppca"])
+@given(seed=seeds)
+def test_the_fused_step_is_the_textbook_step(model, seed):
+    xs, rng = problem(seed)
+    start = random_params(rng, 5, 2)
+    if model is lg.PPCA:
+        start = start._replace(log_psi=jnp.full(5, -0.5))
+    fast, slow = (vj.em(model, start, xs, num_steps=4, fused=fused) for fused in (True, False))
+    assert_close(fast[1], slow[1], atol=1e-8)
+    for a, b in zip(fast[0], slow[0], strict=True):
+        assert_close(a, b, atol=1e-8)
+
+
+def test_the_fused_path_keeps_up_in_float32():
+    xs, rng = problem(0, num_examples=500, num_features=20, num_latents=4)
+    xs = (1000 + 5 * xs).astype(np.float32)
+    start = lg.init(xs, 4)
+    (_, fast), (_, slow) = (vj.em(lg.FACTOR_ANALYSIS, start, xs, num_steps=30, fused=f) for f in (True, False))
+    double = vj.em(lg.FACTOR_ANALYSIS, jax.tree.map(np.float64, start), xs.astype(float), num_steps=30, fused=False)[1]
+    assert_close(fast, np.asarray(double), atol=1e-3)
+    assert_close(slow, np.asarray(double), atol=1e-3)
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.2])
+@pytest.mark.parametrize("model", [lg.FACTOR_ANALYSIS, lg.PPCA], ids=["fa", "ppca"])
+def test_em_never_lowers_the_log_likelihood_in_200_problems(model, share_missing):
+    for seed in range(50):
+        xs, rng = problem(seed, share_missing=share_missing)
+        xs[0] = rng.standard_normal(5)
+        start = random_params(rng, 5, 2)._replace(log_psi=jnp.full(5, 0.3))
+        history = vj.em(model, start, xs, num_steps=25, fused=share_missing == 0)[1]
+        assert np.diff(history).min() > -1e-9
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.2])
+def test_the_fixed_point_has_no_slope(share_missing):
+    xs, _ = problem(1, num_examples=300, num_latents=1, share_missing=share_missing)
+    params, _ = vj.em(
+        lg.FACTOR_ANALYSIS,
+        lg.init(xs, 1),
+        xs,
+        num_steps=20_000 if share_missing == 0 else 4000,
+        fused=share_missing == 0,
+    )
+
+    def mean_log_p(params):  # by scipy's route: the dense marginal of what was observed
+        dense = params.W @ params.W.T + jnp.diag(jnp.exp(params.log_psi))
+        seen = ~jnp.isnan(xs)
+        both = seen[:, :, None] & seen[:, None]
+        cov = jnp.where(both, dense[None], jnp.eye(5)[None])
+        error = jnp.where(seen, xs - params.b[None], 0)
+        quadratic = jnp.einsum("ni,nij,nj->n", error, jnp.linalg.inv(cov), error)
+        return -0.5 * (quadratic + jnp.linalg.slogdet(cov)[1]).mean()
+
+    for slope in jax.grad(mean_log_p)(params):
+        assert_close(slope, np.zeros(slope.shape), atol=1e-5)
+
+
+def test_factor_analysis_is_scikit_learns():
+    xs, _ = problem(2, num_examples=300, num_features=8, num_latents=2)
+    oracle = FactorAnalysis(2, tol=1e-12, max_iter=20_000, svd_method="lapack").fit(xs)
+    params, _ = vj.em(lg.FACTOR_ANALYSIS, lg.init(xs, 2), xs, num_steps=5000)
+    assert_close(mean_log_marginal(params, xs), oracle.score(xs), atol=1e-6)
+    assert_close(np.exp(params.log_psi), oracle.noise_variance_, atol=1e-3)
+
+
+def test_ppca_by_em_reaches_the_closed_form_and_that_is_a_summit():
+    xs, rng = problem(3, num_examples=200)
+    closed = lg.ppca_mle(xs, 2)
+    start = random_params(rng, 5, 2)._replace(log_psi=jnp.zeros(5))
+    climbed, history = vj.em(lg.PPCA, start, xs, num_steps=5000)
+    assert_close(history[-1], mean_log_marginal(closed, xs), atol=1e-8)
+    assert_close(climbed.W @ climbed.W.T, closed.W @ closed.W.T, atol=1e-4)
+    eigenvalues = np.sort(np.linalg.eigvalsh(np.cov(xs.T, bias=True)))
+    assert_close(jnp.exp(closed.log_psi), np.full(5, eigenvalues[:3].mean()))
+
+
+def test_without_noise_the_posterior_is_the_shadow():
+    xs, _ = problem(4)
+    plane = lg.pca(xs, 2)
+    model = lg.LinearGaussianParams(plane.W, plane.mean, jnp.full(5, jnp.log(1e-10)))
+    for x in xs[:5]:
+        mean, cov = lg.posterior_moments(model, x)
+        assert_close(mean, lg.project(plane, x), atol=1e-6)
+        assert_close(cov, np.zeros((2, 2)), atol=1e-6)
+
+
+@given(seeds)
+def test_varimax_rotates_and_no_small_turn_is_better(seed):
+    W = np.random.default_rng(seed).standard_normal((8, 3))
+    turned, R = lg.varimax(jnp.asarray(W), num_steps=500)
+    assert_close(R @ R.T, np.eye(3), atol=1e-8)
+    assert_close(turned, W @ R)
+    criterion = lambda W: (np.asarray(W) ** 2).var(0).sum()
+    assert criterion(turned) >= criterion(W) - 1e-9
+    for i, j in [(0, 1), (0, 2), (1, 2)]:
+        for angle in (-0.02, 0.02):
+            turn = np.eye(3)
+            turn[[i, i, j, j], [i, j, i, j]] = [np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)]
+            assert criterion(turned @ turn) <= criterion(turned) + 1e-7
+
+
+def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
+    xs, _ = problem(5, num_features=4, num_latents=1)
+    xs[:, 1], xs[:, 3] = 7.0, 2 * xs[:, 2]
+    params, history = vj.em(lg.FACTOR_ANALYSIS, lg.init(xs, 2), xs, num_steps=300)
+    variance = xs.var(0)
+    assert np.isfinite(history).all() and np.diff(history).min() > -1e-9
+    assert (np.exp(params.log_psi) >= lg.NOISE_FLOOR * variance * (1 - 1e-9)).all()
+    assert_close(jnp.exp(params.log_psi[1]), lg.NOISE_FLOOR * variance.mean())
+
+
+@pytest.mark.parametrize("scale", [1e8, 1e-8])
+def test_scale_does_not_matter(scale):
+    xs, _ = problem(6, num_examples=100)
+    plain, scaled = (vj.em(lg.FACTOR_ANALYSIS, lg.init(s * xs, 2), s * xs, num_steps=50)[1] for s in (1.0, scale))
+    assert_close(scaled, plain - 5 * np.log(scale), atol=1e-6)
+
+
+def test_more_loadings_than_are_identified_are_warned_of_and_stay_zero():
+    xs, _ = problem(7, num_features=3, num_latents=1)
+    with pytest.warns(UserWarning, match="2 loadings can fit their covariance exactly"):
+        start = lg.init(xs, 4)
+    params, history = vj.em(lg.FACTOR_ANALYSIS, start, xs, num_steps=20)
+    assert_close(params.W[:, 2:], np.zeros((3, 2))) and np.isfinite(history).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda xs, p: vj.em(lg.FACTOR_ANALYSIS, p, np.where(xs > 1, np.nan, xs), num_steps=2), "fused=False"),
+        (lambda xs, p: vj.em(lg.FACTOR_ANALYSIS, p, xs[:, :3], num_steps=2), "examples of 3 features"),
+        (
+            lambda xs, p: vj.em(lg.PPCA, p._replace(log_psi=p.log_psi - np.inf), xs, num_steps=2),
+            "noise variances above",
+        ),
+        (lambda xs, p: vj.em(lg.PPCA, p, np.where(xs > 1, np.inf, xs), num_steps=2), "infinite"),
+        (lambda xs, p: lg.init(np.where(np.arange(5) == 2, np.nan, xs), 2), "column 2 was never observed"),
+        (lambda xs, p: lg.init(xs[:1], 1), "at least two examples"),
+        (lambda xs, p: lg.init(xs, 0), "num_latents is 0"),
+        (lambda xs, p: lg.ppca_mle(xs, 5), "one less than"),
+        (lambda xs, p: lg.sample(p, jax.random.key(0), 0), "num_samples is 0"),
+    ],
+)
+def test_a_linear_gaussian_model_refuses_bad_input_with_advice(call, words):
+    xs, rng = problem(8)
+    with pytest.raises(ValueError, match=words):
+        call(xs, random_params(rng, 5, 2))
