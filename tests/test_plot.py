@@ -85,9 +85,12 @@ def test_curves_tell_lines_apart_by_more_than_colour_and_name_them():
 
 def test_cloud_draws_every_point_and_the_cross():
     points = np.random.default_rng(0).random((5, 2))
-    ax = plot.cloud(points, xlabel="x", ylabel="y", cross=(0.5, 0.25)).axes[0]
+    options = {"cross": (0.5, 0.25), "cross_label": "O", "labels": [0, 1, 0, 1, 2], "to_scale": True}
+    ax = plot.cloud(points, xlabel="x", ylabel="y", **options).axes[0]
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0.5, 0.25]])
+    assert ax.texts[0].get_text() == "O" and ax.get_aspect() == 1
+    assert [len(np.unique(ax.collections[0].get_facecolors()[[i, j]], axis=0)) for i, j in [(0, 2), (0, 1)]] == [1, 2]
 
 
 def test_mixtures_have_a_panel_each_with_an_ellipse_for_each_component():

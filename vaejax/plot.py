@@ -29,13 +29,17 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
     return fig
 
 
-def cloud(points, *, xlabel, ylabel, mark=None, mark_label=None, cross=None):
-    """Points (N, 2), with a dashed vertical line at `mark` and a black cross at the point `cross`."""
+def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, to_scale=False):
+    """Points (N, 2), coloured by `labels` (N,) where given, with a black cross at the point `cross`."""
     fig, ax = plt.subplots()
-    ax.scatter(points[:, 0], points[:, 1], s=12, alpha=0.6, color="C0", linewidths=0)
+    colours = "C0" if labels is None else [f"C{label}" for label in labels]
+    ax.scatter(points[:, 0], points[:, 1], s=12, alpha=0.6, c=colours, linewidths=0)
     if cross is not None:
-        ax.plot(*cross, "X", color="black", markersize=10)
-    _finish(ax, xlabel, ylabel, mark, mark_label)
+        ax.plot(*cross, "X", color="black", markersize=9, markeredgecolor="white")
+        ax.annotate(cross_label or "", cross, xytext=(7, 7), textcoords="offset points", fontsize=12)
+    if to_scale:
+        ax.set(aspect="equal")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     return fig
 
 
