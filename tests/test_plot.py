@@ -136,11 +136,13 @@ def test_space_draws_points_shadows_and_an_ellipsoid_with_these_axes():
     points, turn = rng.standard_normal((4, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
     lengths = np.array([3.0, 2, 1])
     ax = plot.space(points, points * [1, 1, 0], turn * lengths, labels=["a", "b", "c"]).axes[0]
-    wire, grey, blue = ax.collections
+    wire, grey, blue, plane = ax.collections
     surface = np.concatenate([np.array(segment) for segment in wire._segments3d])
     np.testing.assert_allclose((((surface @ turn) / lengths) ** 2).sum(1), 1)
     np.testing.assert_array_equal(np.array(blue._offsets3d).T, points)
     np.testing.assert_array_equal(np.array(grey._offsets3d).T, points * [1, 1, 0])
+    np.testing.assert_allclose(plane._faces[..., 2], 0, atol=1e-12)
+    assert legend(ax) == ["ellipsoid", "shadows", "points"]
 
 
 def test_paths_draws_what_was_seen_what_was_not_and_the_path():

@@ -120,19 +120,27 @@ def shadows(points, shadows, *, xlabel, ylabel):
 
 
 def space(points, shadows, axes, *, labels):
-    """Points (N, 3), their grey shadows on a plane, and the ellipsoid around 0 whose half-axes are the columns of axes
-    (3, 3)."""
-    fig = plt.figure(figsize=(5.6, 5))
+    """Points (N, 3), their shadows on a plane, and the ellipsoid around 0 with the columns of axes (3, 3) as half-axes.
+
+    Seen from a little above the plane, across its longer direction.
+    """
+    fig = plt.figure(figsize=(6.2, 5))
     ax = fig.add_subplot(projection="3d")
     around, down = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
     sphere = np.stack([np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)])
-    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color="C1", linewidth=0.4, alpha=0.7)
+    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color="C1", linewidth=0.4, alpha=0.7, label="ellipsoid")
     for pair in np.stack([points, shadows], 1):
         ax.plot(*pair.T, color="0.6", linewidth=0.6)
-    ax.scatter(*shadows.T, s=6, color="0.55", depthshade=False)
-    ax.scatter(*points.T, s=10, color="C0", depthshade=False)
+    ax.scatter(*shadows.T, s=6, color="0.55", depthshade=False, label="shadows")
+    ax.scatter(*points.T, s=10, color="C0", depthshade=False, label="points")
+    long, short, normal = np.linalg.svd(shadows, full_matrices=False)[2]
+    corners = 3 * np.array([long + short, long - short, -long - short, -long + short])
+    ax.plot_trisurf(*corners.T, triangles=[[0, 1, 2], [0, 2, 3]], color="0.5", alpha=0.15)
+    eye = short + 0.35 * normal * np.sign(normal[2])
+    eye = eye / np.linalg.norm(eye) * np.sign(eye[2])
+    ax.view_init(elev=np.rad2deg(np.arcsin(eye[2])), azim=np.rad2deg(np.arctan2(eye[1], eye[0])))
     ax.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2], aspect="equal")
-    ax.view_init(elev=20, azim=40)
+    ax.legend(loc="upper left")
     return fig
 
 
