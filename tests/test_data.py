@@ -26,6 +26,15 @@ def test_air_quality_has_42_incomplete_days():
     assert list(months) == [5, 6, 7, 8, 9] and list(days) == [31, 30, 31, 31, 30]
 
 
+def test_bfi_has_five_items_for_each_of_five_scales():
+    bfi = data.load("bfi")
+    assert bfi.xs.shape == (2800, 25) and bfi.xs.dtype == np.float32
+    assert np.isnan(bfi.xs).sum() == 508 and set(np.unique(bfi.xs[~np.isnan(bfi.xs)])) == {1, 2, 3, 4, 5, 6}
+    assert bfi.items == tuple(f"{scale}{i}" for scale in "ACENO" for i in range(1, 6))
+    correlation = np.ma.corrcoef(np.ma.masked_invalid(bfi.xs.T))  # of the five items on moods, "N", all put alike
+    assert (correlation[15:20, 15:20] > 0.3).all()
+
+
 def test_digits_are_stratified_and_apart():
     digits = data.load("digits")
     assert digits.train_xs.shape == (4000, 784) and digits.test_xs.shape == (1000, 784)
@@ -36,7 +45,7 @@ def test_digits_are_stratified_and_apart():
     assert not any(x.tobytes() in train for x in digits.test_xs)
 
 
-@pytest.mark.parametrize("name", ["old_faithful", "air_quality"])
+@pytest.mark.parametrize("name", ["old_faithful", "air_quality", "bfi"])
 def test_rows_are_in_the_order_of_the_file(name):
     header, *rows = (data.FOLDER / f"{name}.csv").read_text().splitlines()
     numbers = [[float(text) for text in row.split(",")] for row in rows]
@@ -84,7 +93,7 @@ def test_files_can_be_rebuilt_from_published_packages(tmp_path):
 
 
 def test_an_unknown_name_is_a_key_error_that_lists_the_known():
-    with pytest.raises(KeyError, match=re.escape("'old_faithful', 'air_quality', 'digits'")):
+    with pytest.raises(KeyError, match=re.escape("'old_faithful', 'air_quality', 'bfi', 'digits'")):
         data.load("old faithful")
 
 

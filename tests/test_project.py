@@ -111,7 +111,7 @@ def test_a_wheel_carries_the_data(tmp_path):
     (Path(site.strip()) / "lent.pth").write_text(str(Path(jax.__file__).parent.parent))
     script = (
         "import vaejax as v; print(v.__file__); "
-        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'digits')])"
+        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'bfi', 'digits')])"
     )
     code, output = run(python, "-c", script, cwd=tmp_path, PYTHONPATH="", JAX_PLATFORMS="cpu")
     assert code == 0, output

@@ -1,4 +1,4 @@
-"""Data sets: three real ones that come with the package, four synthetic ones drawn from a seed.
+"""Data sets: four real ones that come with the package, four synthetic ones drawn from a seed.
 
 All arrays are numpy, float32 where they are measurements. Sources, licences and checksums are in data/README.md.
 """
@@ -18,6 +18,7 @@ FOLDER = next((f for f in (_HERE / "_data", _HERE.parent / "data") if f.is_dir()
 SHA256 = {
     "old_faithful.csv": "1eb750d82b66d29f653d3ae1c7ff6444b3375c9141073f57c9939eb6adeaf73b",
     "air_quality.csv": "0d7f7747921aefb0743dbacd4bbd3faa9c383949dd040fe92aa66c661e313c83",
+    "bfi.csv": "0e710d303f5d03dcb2c0ce90660d15d3a17a43ac568395570ad8878d2057ff9b",
     "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
 }
 
@@ -32,6 +33,17 @@ class AirQuality(NamedTuple):
     """New York, May to September 1973, a row a day. Missing readings, 44 in 42 of the rows, are NaN."""
 
     xs: np.ndarray  # (153, 6) ozone (ppb), solar radiation (langley), wind (mph), temperature (deg F), month, day
+
+
+class Bfi(NamedTuple):
+    """Answers of 2,800 people to 25 items about themselves, 1 (very inaccurate) to 6 (very accurate). 508 are NaN.
+
+    Five items each are meant to go with agreeableness (A1 to A5), conscientiousness (C), extraversion (E), neuroticism
+    (N) and openness (O); some of them, such as A1, are put the other way round.
+    """
+
+    xs: np.ndarray  # (2800, 25)
+    items: tuple  # their 25 names, "A1" to "O5"
 
 
 class Digits(NamedTuple):
@@ -54,10 +66,10 @@ def load(name):
     """Load one of the data sets in the box, after checking that its file is the one the book was written with.
 
     Args:
-        name: "old_faithful", "air_quality" or "digits".
+        name: "old_faithful", "air_quality", "bfi" or "digits".
 
     Returns:
-        `OldFaithful`, `AirQuality` or `Digits`, fresh arrays at each call.
+        `OldFaithful`, `AirQuality`, `Bfi` or `Digits`, fresh arrays at each call.
 
     Raises:
         KeyError: no such data set.
@@ -125,6 +137,11 @@ def _table(file):
     return np.loadtxt(file, delimiter=",", skiprows=1, dtype=np.float32)
 
 
+def _bfi(file):
+    items = tuple(file.readline().decode("ascii").strip().split(","))
+    return Bfi(np.loadtxt(file, delimiter=",", dtype=np.float32), items)
+
+
 def _digits(file):
     arrays = np.load(file)
     images = {split: arrays[f"{split}_images"].astype(np.float32) / 255 for split in ("train", "test")}
@@ -135,5 +152,6 @@ def _digits(file):
 _READERS = {
     "old_faithful": (lambda file: OldFaithful(_table(file)), "old_faithful.csv"),
     "air_quality": (lambda file: AirQuality(_table(file)), "air_quality.csv"),
+    "bfi": (_bfi, "bfi.csv"),
     "digits": (_digits, "digits.npz"),
 }
