@@ -154,3 +154,12 @@ def test_paths_draws_what_was_seen_what_was_not_and_the_path():
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), unseen)
         np.testing.assert_array_equal(ax.collections[1].get_offsets(), seen)
     assert legend(first) == ["kept back", "seen"]
+
+
+def test_matrix_shows_every_number_under_its_names_with_zero_in_the_middle():
+    values = np.array([[0.5, -2.0, 0], [1, 0, 0]])
+    ax, bar = plot.matrix(values, ["r", "s"], ["a", "b", "c"], label="v").axes
+    np.testing.assert_array_equal(ax.images[0].get_array(), values)
+    assert ax.images[0].get_clim() == (-2, 2) and bar.get_ylabel() == "v"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["r", "s"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b", "c"]

@@ -157,6 +157,19 @@ def paths(seen, unseen, paths, titles):
     return fig
 
 
+def matrix(values, rows, columns, *, label):
+    """A table of numbers (R, C) as colours, zero white, with the names of its rows and columns."""
+    values = np.asarray(values)
+    num_rows, num_columns = values.shape
+    fig, ax = plt.subplots(figsize=(1.6 + 0.2 * max(num_columns, 8), 0.9 + 0.18 * num_rows))
+    limit = np.abs(values).max()
+    shown = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    ax.set_xticks(range(num_columns), columns, rotation=90 if num_columns > 8 else 0, fontsize=7)
+    ax.set_yticks(range(num_rows), rows, fontsize=7)
+    fig.colorbar(shown, label=label)
+    return fig
+
+
 def images(pictures, *, num_columns, titles=None):
     """Grey images (N, H, W) in a grid, 0 black to 1 white, with a title over each."""
     num_rows = -(-len(pictures) // num_columns)
