@@ -63,6 +63,26 @@ def test_the_conditional_is_the_normalised_slice():
     assert_close(g.impute(params, x), mean)
 
 
+@given(seeds)
+def test_the_m_step_is_the_weighted_fit_to_the_completions(seed):
+    params, xs = random_problem(seed, 20)
+    rng = np.random.default_rng(seed)
+    zs, weight = rng.standard_normal((20, 4, 3)), rng.dirichlet(np.ones(4), 20)
+    fitted = g.m_step(params, xs, vj.Nodes(jnp.asarray(zs), jnp.asarray(weight), jnp.zeros((20, 4))))
+    filled = np.where(np.isnan(xs)[:, None], zs, xs[:, None]).reshape(-1, 3)
+    assert_close(fitted.mean, np.average(filled, axis=0, weights=weight.ravel()))
+    expected = np.cov(filled.T, aweights=weight.ravel(), bias=True)
+    assert_close(fitted.scale_tril @ fitted.scale_tril.T, expected)
+
+
+def test_init_has_mean_and_spread_of_what_was_observed():
+    _, xs = random_problem(5)
+    start = g.init(xs)
+    columns = [x[~np.isnan(x)] for x in xs.T]
+    assert_close(start.mean, np.array([x.mean() for x in columns]))
+    assert_close(start.scale_tril, np.diag([x.std() for x in columns]))
+
+
 def test_em_without_missing_entries_is_maximum_likelihood_in_one_step():
     start, xs = random_problem(2, missing=0)
     params, history = vj.em(g.GAUSSIAN, start, xs, num_steps=2)
@@ -132,6 +152,9 @@ def test_bad_params_are_refused():
     for change, says in (
         ({"mean": jnp.zeros(2)}, "3 features"),
         ({"scale_tril": jnp.zeros((3, 3))}, "singular"),
+        ({"scale_tril": -jnp.eye(3)}, "singular"),
+        ({"scale_tril": jnp.eye(3).at[2, 0].set(jnp.inf)}, "NaN, infinity"),
+        ({"scale_tril": jnp.ones(3)}, "3 features"),
         ({"mean": jnp.full(3, jnp.nan)}, "NaN, infinity"),
     ):
         with pytest.raises(ValueError, match=says):

@@ -227,6 +227,7 @@ def test_an_unused_component_stays_where_it_was():
     for fused in (True, False):
         params, history = vj.em(gmm.GMM, far, xs, num_steps=5, fused=fused)
         assert_close(params.mu[0], np.full(2, 1e6))
+        assert_close(params.scale_tril[0], far.scale_tril[0])
         assert np.isneginf(params.log_pi[0]) and np.isfinite(history).all()
 
 
@@ -253,6 +254,22 @@ def test_kmeans_plus_plus_spreads_its_means():
     assert apart["k-means++"] >= 55 and apart["random"] <= 50
 
 
+def test_kmeans_plus_plus_squares_the_distance():
+    """Of 0, 1 and 10 it takes the near pair with probability (1 / 101 + 1 / 82) / 3: once or twice in 200."""
+    xs = np.array([[0.0], [1.0], [10.0]])
+    near = sum(np.ptp(np.asarray(gmm.init(xs, 2, jax.random.key(s)).mu)) == 1 for s in range(200))
+    assert near <= 7  # not squared, it would be 13 of 200
+
+
+@pytest.mark.parametrize("method", ["k-means++", "random"])
+def test_the_units_of_a_feature_do_not_matter_to_init(method):
+    xs, units = random_problem(12, 50)[0], np.array([1e9, 1e-9])
+    for seed in range(5):
+        plain, scaled = (gmm.init(u * xs, 4, jax.random.key(seed), method=method) for u in (np.ones(2), units))
+        assert_close(np.asarray(scaled.mu) / units, plain.mu)
+        assert_close(np.asarray(scaled.scale_tril) / units[:, None], plain.scale_tril)
+
+
 def bad(**change):
     xs, start = random_problem(0)
     return start._replace(**change), xs
@@ -274,6 +291,13 @@ NAN = np.full((4, 2), np.nan)
         (lambda: gmm.init(np.ones((1, 2)), 1, jax.random.key(0)), "the same in all 1"),
         (lambda: gmm.init(np.ones(5), 1, jax.random.key(0)), r"\(N, D\)"),
         (lambda: vj.em(gmm.GMM, *bad(log_pi=jnp.zeros(3)), num_steps=1), "sum to 3: expected 1"),
+        (lambda: vj.em(gmm.GMM, *bad(log_pi=jnp.full(3, np.log(0.3))), num_steps=1), "sum to 0.9: expected 1"),
+        (lambda: vj.em(gmm.GMM, *bad(scale_tril=jnp.tile(-jnp.eye(2), (3, 1, 1))), num_steps=1), "singular"),
+        (
+            lambda: vj.em(gmm.GMM, *bad(scale_tril=jnp.tile(jnp.eye(2).at[1, 0].set(jnp.inf), (3, 1, 1))), num_steps=1),
+            "NaN, infinity",
+        ),
+        (lambda: gmm.make_gmm(min_variance=-1e-3), "min_variance is -0.001"),
         (lambda: vj.em(gmm.GMM, *bad(mu=jnp.zeros((3, 5))), num_steps=1), r"expected \(K,\), \(K, D\)"),
         (lambda: vj.em(gmm.GMM, *bad(scale_tril=jnp.zeros((3, 2, 2))), num_steps=1), "singular"),
         (lambda: vj.em(gmm.GMM, *bad(mu=jnp.full((3, 2), jnp.nan)), num_steps=1), "NaN, infinity"),

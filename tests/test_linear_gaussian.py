@@ -88,6 +88,18 @@ def test_data_of_low_rank_fill_up_with_directions_of_variance_zero(shape):
     assert_close(jax.vmap(lg.reconstruct, (None, 0))(params, xs), xs, atol=1e-7)
 
 
+def test_no_variance_is_negative():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        xs = rng.standard_normal((30, 1)) @ rng.standard_normal((1, 6))
+        assert (lg.pca(xs, 6).variances >= 0).all()
+
+
+def test_with_fewer_examples_than_features_no_matrix_is_features_by_features():
+    text = lg._pca.lower(jnp.asarray(cloud(0, 5, 12)), num_latents=3).as_text()
+    assert "tensor<5x5x" in text and "tensor<12x12x" not in text
+
+
 def test_a_constant_feature_has_no_weight():
     xs = cloud(4, 30, 3)
     xs[:, 1] = 5.0
@@ -223,6 +235,76 @@ def test_missing_entries_are_summed_out(seed):
     assert_close(filled[~seen], params.b[~seen] + slope @ (x[seen] - params.b[seen]), atol=1e-8)
 
 
+@pytest.mark.parametrize("shared_noise", [False, True])
+@given(seed=seeds)
+def test_the_m_step_is_a_weighted_regression_on_the_completions(seed, shared_noise):
+    xs, rng = problem(seed, share_missing=0.2)
+    zs, weight = rng.standard_normal((60, 4, 2)), rng.dirichlet(np.ones(4), 60)
+    params = lg.m_step(
+        random_params(rng, 5, 2), xs, vj.Nodes(jnp.asarray(zs), jnp.asarray(weight), jnp.zeros((60, 4))), shared_noise
+    )
+    squares = []
+    for d, x in enumerate(xs.T):
+        seen = ~np.isnan(x)
+        root = np.sqrt(weight[seen]).ravel()
+        design = np.column_stack([zs[seen].reshape(-1, 2), np.ones(root.size)]) * root[:, None]
+        target = np.repeat(x[seen], 4) * root
+        coef = np.linalg.lstsq(design, target, rcond=None)[0]
+        assert_close(np.append(params.W[d], params.b[d]), coef)
+        squares.append(((target - design @ coef) ** 2).sum())
+    counts = (~np.isnan(xs)).sum(0)
+    expected = np.full(5, sum(squares) / counts.sum()) if shared_noise else np.array(squares) / counts
+    assert_close(jnp.exp(params.log_psi), expected)
+
+
+@given(seeds)
+def test_init_is_ppca_after_filling_with_column_means(seed):
+    xs, _ = problem(seed, share_missing=0.2)
+    xs = xs + 10
+    start = lg.init(xs, 2)
+    filled = np.where(np.isnan(xs), np.nanmean(xs, 0)[None], xs)
+    values, vectors = np.linalg.eigh(np.cov(filled.T, bias=True))
+    psi = values[:3].mean()
+    assert_close(start.b, np.nanmean(xs, 0))
+    assert_close(start.log_psi, np.full(5, np.log(psi)))
+    assert_close(start.W @ start.W.T, (vectors[:, 3:] * (values[3:] - psi)) @ vectors[:, 3:].T)
+
+
+def test_init_stays_in_float32_with_missing_entries():
+    start = lg.init(problem(0, share_missing=0.2)[0].astype(np.float32), 2)
+    assert {leaf.dtype for leaf in start} == {np.dtype("float32")}
+
+
+def test_init_warns_from_the_first_loading_too_many_and_not_before():
+    xs = cloud(1, 4, 20)
+    assert lg.init(xs, 3).W.shape == (20, 3)
+    with pytest.warns(UserWarning, match="4 latents for 20 features and 4 examples: 3 loadings can fit"):
+        start = lg.init(xs, 4)
+    assert_close(start.W[:, 3], np.zeros(20))
+    assert (jnp.abs(start.W[:, :3]).max(0) > 0).all()
+
+
+def test_ppca_on_one_line_stops_at_the_floor_and_stays_there():
+    xs = np.random.default_rng(0).standard_normal((30, 1)) * np.array([[1.0, 2.0, 10.0, 0.1]])
+    floor = lg.NOISE_FLOOR * xs.var(0).mean()
+    closed = lg.ppca_mle(xs, 2)
+    assert_close(closed.W @ closed.W.T, np.cov(xs.T, bias=True), atol=1e-4)
+    for params in (closed, *(vj.em(lg.PPCA, closed, xs, num_steps=2, fused=fused)[0] for fused in (True, False))):
+        assert_close(params.log_psi, np.full(4, np.log(floor)))
+
+
+def test_data_without_any_variance_have_noise_at_the_bare_floor():
+    xs = np.full((10, 3), 7.0)
+    start = lg.init(xs, 1)
+    for fused in (True, False):
+        params, history = vj.em(lg.FACTOR_ANALYSIS, start, xs, num_steps=2, fused=fused)
+        assert np.isfinite(history).all()
+        for each in (start, params):
+            assert_close(each.log_psi, np.full(3, np.log(lg.NOISE_FLOOR)))
+            assert_close(each.W, np.zeros((3, 1)))
+            assert_close(each.b, np.full(3, 7.0))
+
+
 def test_samples_have_the_models_moments():
     params = random_params(np.random.default_rng(0), 4, 2)
     xs, zs = lg.sample(params, jax.random.key(0), 40_000)
@@ -231,6 +313,14 @@ def test_samples_have_the_models_moments():
     spread = np.outer(np.diag(covariance(params)), np.diag(covariance(params)))
     assert (abs(np.cov(xs.T) - covariance(params)) < 6 * np.sqrt(2 * spread / len(xs))).all()
     assert_close(np.cov(xs.T, zs.T)[:4, 4:], np.asarray(params.W), atol=0.1)
+
+
+@given(seeds)
+def test_the_noise_of_a_sample_knows_nothing_of_its_latents(seed):
+    params = random_params(np.random.default_rng(seed), 3, 3)
+    xs, zs = lg.sample(params, jax.random.key(seed), 1000)
+    noise = np.asarray(xs) - np.asarray(zs) @ np.asarray(params.W).T - np.asarray(params.b)
+    assert abs(np.corrcoef(noise.T, zs.T)[:3, 3:]).max() < 0.25  # eight standard errors
 
 
 @pytest.mark.parametrize("model", [lg.FACTOR_ANALYSIS, lg.PPCA], ids=["fa", "ppca"])
@@ -369,6 +459,12 @@ def test_more_loadings_than_are_identified_are_warned_of_and_stay_zero():
             lambda xs, p: vj.em(lg.PPCA, p._replace(log_psi=p.log_psi - np.inf), xs, num_steps=2),
             "noise variances above",
         ),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(W=p.W * np.nan), xs, num_steps=2), "NaN or infinity"),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(b=p.b * np.nan), xs, num_steps=2), "NaN or infinity"),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(W=p.W[:3]), xs, num_steps=2), r"expected \(D, L\)"),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(W=p.W[:, 0]), xs, num_steps=2), r"expected \(D, L\)"),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(b=p.b[:3]), xs, num_steps=2), r"expected \(D, L\)"),
+        (lambda xs, p: vj.em(lg.PPCA, p._replace(log_psi=p.log_psi[:3]), xs, num_steps=2), r"expected \(D, L\)"),
         (lambda xs, p: vj.em(lg.PPCA, p, np.where(xs > 1, np.inf, xs), num_steps=2), "infinite"),
         (lambda xs, p: lg.init(np.where(np.arange(5) == 2, np.nan, xs), 2), "column 2 was never observed"),
         (lambda xs, p: lg.init(xs[:1], 1), "at least two examples"),
