@@ -477,3 +477,11 @@ def test_a_linear_gaussian_model_refuses_bad_input_with_advice(call, words):
     xs, rng = problem(8)
     with pytest.raises(ValueError, match=words):
         call(xs, random_params(rng, 5, 2))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_constant_that_float32_cannot_hold_exactly_is_still_constant(fused):
+    xs = np.random.default_rng(0).standard_normal((1000, 4)).astype(np.float32)
+    xs[:, 1] = 0.1
+    params, _ = vj.em(lg.FACTOR_ANALYSIS, lg.init(xs, 1), xs, num_steps=20, fused=fused)
+    assert_close(np.exp(params.log_psi[1]) / (lg.NOISE_FLOOR * xs.var(0).mean()), 1.0, atol=1e-3)

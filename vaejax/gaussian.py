@@ -102,7 +102,7 @@ def m_step(params, xs, nodes):
 def init(xs):
     """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
     xs = _check_data(xs)
-    sd = np.nanstd(xs, axis=0)
+    sd = np.nanstd(xs, axis=0, dtype=float).astype(xs.dtype)
     if not (sd > 0).all():
         raise ValueError(
             f"column {int((sd == 0).argmax())} has no spread: expected at least two different values in it"

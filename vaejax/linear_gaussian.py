@@ -5,9 +5,9 @@ x = W z + b + e,  z ~ N(0, I) in L dimensions,  e ~ N(0, diag(psi)) in D,  so  x
 Factor analysis: each feature has its own psi. PPCA, probabilistic principal component analysis: all share one. Only
 W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missing entry, which is summed out.
 
-The guard. A feature that the factors explain wholly would send its psi to zero and the likelihood to infinity. So psi
-is at least NOISE_FLOOR times the variance of the feature (of the average feature, where a feature is constant). The
-M-step is exact under that constraint, so EM still never lowers the bound.
+The guard. Features that are functions of each other, such as a column that appears twice, would send their psi to zero
+and the likelihood to infinity. So psi is at least NOISE_FLOOR times the variance of the feature (of the average
+feature, where a feature is constant). The M-step is exact under that constraint, so EM still never lowers the bound.
 """
 
 import warnings
@@ -114,6 +114,10 @@ def init(xs, num_latents):
     """
     xs = _check_table(xs)
     check_count("num_latents", num_latents)
+    if xs.shape[1] < 2:
+        raise ValueError(
+            f"xs has shape {xs.shape}: one feature alone has nothing in common with another; expected D > 1"
+        )
     filled = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
     most = min(xs.shape[1] - 1, len(xs) - 1)
     if num_latents > most:
@@ -239,7 +243,7 @@ def em_step(params, summary, shared_noise=False):
     b = mean - W @ (B @ shift)
     squares = num_examples * (jnp.diagonal(cov) - (W * cross).sum(1))
     counts = jnp.full(num_features, num_examples)
-    floor = _floor_of(jnp.diagonal(cov))
+    floor = _floor_of(mean, jnp.diagonal(cov))
     return _with_noise(W, b, squares, counts, floor, shared_noise), bound
 
 
@@ -400,12 +404,13 @@ def _check_table(xs):
 
 def _floor(xs):
     """The least noise variance of each column of xs (N, D): see the module's guard."""
-    return _floor_of(jnp.nanvar(xs, 0))
+    return _floor_of(jnp.nanmean(xs, 0), jnp.nanvar(xs, 0))
 
 
-def _floor_of(variances):
+def _floor_of(means, variances):
+    rounding = (8 * jnp.finfo(variances.dtype).eps * means) ** 2  # what the mean of a constant column is off by
     average = jnp.where(variances.sum() > 0, variances.mean(), 1)
-    return NOISE_FLOOR * jnp.where(variances > 0, variances, average)
+    return NOISE_FLOOR * jnp.where(variances > rounding, variances, average)
 
 
 def _with_noise(W, b, squares, counts, floor, shared_noise):
