@@ -153,7 +153,8 @@ def paths(seen, unseen, paths, titles):
         ax.plot(*path.T, color="black", linewidth=1.2)
         ax.set(title=title, aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
         ax.label_outer()
-    axes.flat[0].legend(loc="upper left", fontsize=8)
+    if len(unseen):
+        axes.flat[0].legend(loc="upper left", fontsize=8)
     return fig
 
 
