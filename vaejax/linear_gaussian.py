@@ -76,7 +76,7 @@ def log_marginal(params, x):
     log |W W' + Psi| = log |M| + sum_d log psi_d
     (W W' + Psi)^-1 = Psi^-1 - Psi^-1 W M^-1 W' Psi^-1
 
-    Source: Bishop (2006), appendix C, (C.7) and (C.14).
+    Source: derived in chapter 4; the Woodbury identity is in Bishop (2006), appendix C.
     """
     scaled = jnp.exp(-params.log_psi)[:, None] * params.W
     chol = jnp.linalg.cholesky(jnp.eye(params.W.shape[1], dtype=scaled.dtype) + params.W.T @ scaled)
