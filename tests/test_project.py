@@ -116,7 +116,7 @@ def test_a_wheel_carries_the_data(tmp_path):
     code, output = run(python, "-c", script, cwd=tmp_path, PYTHONPATH="", JAX_PLATFORMS="cpu")
     assert code == 0, output
     assert str(tmp_path / "fresh") in output.splitlines()[0], "that was not the wheel"
-    assert output.splitlines()[1] == "[272, 153, 4000]"
+    assert output.splitlines()[1] == "[272, 153, 2800, 4000]"
 
 
 @pytest.fixture

@@ -23,6 +23,31 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, cubature_nodes
+from vaejax.pca import PCAResult, als, pca, project, reconstruct
+
+__all__ = [
+    "FACTOR_ANALYSIS",
+    "PPCA",
+    "LinearGaussianParams",
+    "PCAResult",
+    "als",
+    "em_step",
+    "impute",
+    "init",
+    "log_joint",
+    "log_marginal",
+    "m_step",
+    "pca",
+    "posterior",
+    "posterior_moments",
+    "ppca_mle",
+    "project",
+    "reconstruct",
+    "sample",
+    "summarize",
+    "validate",
+    "varimax",
+]
 
 NOISE_FLOOR = 1e-6
 
@@ -285,109 +310,6 @@ FACTOR_ANALYSIS = LatentModel(
     log_joint, posterior, m_step=m_step, summarize=summarize, em_step=em_step, validate=validate
 )
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True), em_step=partial(em_step, shared_noise=True))
-
-
-class PCAResult(NamedTuple):
-    """The best plane of L dimensions through a data set in D dimensions."""
-
-    mean: Array  # (D,) of the data
-    W: Array  # (D, L) orthonormal columns, by falling variance; in each the entry of largest size is positive
-    variances: Array  # (L,) of the data along each column, with 1/N
-
-
-def pca(xs, num_latents):
-    """The plane of `num_latents` dimensions with the least squared distance from the examples.
-
-    W = the eigenvectors of the covariance with the largest eigenvalues. Where there are fewer examples than features
-    they come from the (N, N) matrix of inner products, which has the same eigenvalues.
-
-    Args:
-        xs: (N, D) finite floats, N > 1. Constant features are allowed, and have variance zero.
-        num_latents: L, at most min(N, D).
-
-    Returns:
-        PCAResult. Only the span of W is determined by the data, and that only if the variances L and L + 1 differ.
-        Directions without any variance are filled up with arbitrary orthonormal ones.
-
-    Raises:
-        ValueError: bad data, or L out of range.
-
-    Source: Bishop (2006), Pattern Recognition and Machine Learning, sections 12.1.1, 12.1.2 and 12.1.4.
-    """
-    _check(xs, num_latents)
-    return _pca(jnp.asarray(xs), int(num_latents))
-
-
-def project(params, x):
-    """The coordinates of the shadow of x (D,): W' (x - mean), (L,)."""
-    return params.W.T @ (x - params.mean)
-
-
-def reconstruct(params, x):
-    """The shadow of x (D,) on the plane: mean + W W' (x - mean), (D,)."""
-    return params.mean + params.W @ project(params, x)
-
-
-def als(xs, num_latents, num_steps, key):
-    """Alternating least squares: the same plane without eigenvectors, filling in coordinates and refitting in turn.
-
-    Z = X pinv(W)',  W = (pinv(Z) X)',  for centred examples X (N, D)
-
-    Args:
-        xs: (N, D) finite floats, N > 1.
-        num_latents: L, at most min(N, D).
-        num_steps: number of times that both are refitted, at least 1.
-        key: a key from `jax.random.key`, for the random W (D, L) to start from.
-
-    Returns:
-        W: (D, L), in general not orthonormal. Each step shrinks the largest angle to the span of `pca` by the ratio of
-            variance L + 1 to variance L.
-        losses: (num_steps,) mean squared distance from the plane after each step. Never rises.
-
-    Raises:
-        ValueError: bad data, L out of range, or num_steps < 1.
-
-    Source: derived in chapter 3.
-    """
-    _check(xs, num_latents)
-    check_count("num_steps", num_steps)
-    return _als(jnp.asarray(xs), int(num_latents), int(num_steps), key)
-
-
-@partial(jax.jit, static_argnames="num_latents")
-def _pca(xs, num_latents):
-    mean = xs.mean(0)
-    centred = xs - mean[None]
-    num_examples, num_features = xs.shape
-    wide = num_examples < num_features
-    square = centred @ centred.T if wide else centred.T @ centred
-    values, vectors = jnp.linalg.eigh(square / num_examples)
-    values, W = values[::-1][:num_latents], vectors[:, ::-1][:, :num_latents]
-    if wide:
-        W = jnp.linalg.qr(centred.T @ W)[0]  # the columns are orthogonal already; qr scales, and fills up what is zero
-    largest = jnp.take_along_axis(W, jnp.abs(W).argmax(0, keepdims=True), 0)
-    return PCAResult(mean, W * jnp.where(largest < 0, -1, 1), jnp.maximum(values, 0))
-
-
-@partial(jax.jit, static_argnames=("num_latents", "num_steps"))
-def _als(xs, num_latents, num_steps, key):
-    centred = xs - xs.mean(0)[None]
-
-    def step(W, _):
-        Z = centred @ jnp.linalg.pinv(W).T
-        W = (jnp.linalg.pinv(Z) @ centred).T
-        return W, ((centred - Z @ W.T) ** 2).sum(1).mean()
-
-    return jax.lax.scan(step, jax.random.normal(key, (xs.shape[1], num_latents), xs.dtype), length=num_steps)
-
-
-def _check(xs, num_latents):
-    check_examples(xs, as_table=True)
-    check_count("num_latents", num_latents)
-    if np.ndim(xs) != 2 or len(xs) < 2:
-        raise ValueError(f"xs has shape {np.shape(xs)}: expected (N, D) with at least two examples")
-    if num_latents > min(xs.shape):
-        raise ValueError(f"num_latents is {num_latents}, but xs {xs.shape} spans at most {min(xs.shape)} dimensions")
 
 
 def _check_table(xs):
