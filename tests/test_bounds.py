@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,3 +286,24 @@ def test_a_model_checks_its_data_its_own_way():
         vj.mean_bound(model, (jnp.zeros(2), jnp.eye(2)), np.zeros((3, 2)), None)
     with pytest.raises(ValueError, match="LatentModel"):
         vj.mean_bound("gmm", None, np.zeros((3, 2)), None)
+
+
+def test_a_decoder_of_the_wrong_shape_is_refused_by_name_of_the_shapes():
+    def log_joint(params, x, z):  # a decoder that gives three numbers for an x of two
+        return vj.densities.log_gaussian(x, jnp.ones(3) * z[0], jnp.ones(3))
+
+    nodes = vj.grid_nodes(-jnp.ones(1), jnp.ones(1), 5)
+    with pytest.raises(ValueError, match=r"x has shape \(2,\) and mean \(3,\)"):
+        vj.elbo(log_joint, None, jnp.zeros(2), nodes)
+
+
+def test_a_phi_too_few_is_refused_by_name_of_the_sizes():
+    def bound(params, xs, key):  # chapter 5: a q of its own for every point
+        def one(x, phi):
+            return vj.elbo(bent_log_joint, params[0], x, vj.quadrature_nodes(phi[:1], jnp.exp(phi[1:]), 4))
+
+        return jax.vmap(one)(xs, params[1]).mean()
+
+    params = (jnp.ones(2), jnp.zeros((4, 2)))
+    with pytest.raises(ValueError, match="(?s)inconsistent sizes.*size 5.*size 4"):
+        vj.maximize(bound, params, jnp.zeros((5, 2)), jax.random.key(0), optimizer=optax.sgd(0.1), num_steps=1)
