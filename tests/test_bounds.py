@@ -305,5 +305,5 @@ def test_a_phi_too_few_is_refused_by_name_of_the_sizes():
         return jax.vmap(one)(xs, params[1]).mean()
 
     params = (jnp.ones(2), jnp.zeros((4, 2)))
-    with pytest.raises(ValueError, match="(?s)inconsistent sizes.*size 5.*size 4"):
+    with pytest.raises(ValueError, match=r"(?s)inconsistent sizes.*size 5.*size 4"):
         vj.maximize(bound, params, jnp.zeros((5, 2)), jax.random.key(0), optimizer=optax.sgd(0.1), num_steps=1)

@@ -1,7 +1,8 @@
 """vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
 
-from vaejax import bounds, check, data, densities, fit, gaussian, gmm, linear_gaussian, nodes, plot
+from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, plot, vae
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.files import load, save
 from vaejax.fit import em, maximize
 from vaejax.nodes import (
     Nodes,
@@ -26,12 +27,14 @@ __all__ = [
     "em",
     "enumerate_nodes",
     "expect",
+    "files",
     "fit",
     "gaussian",
     "gmm",
     "grid_nodes",
     "iw_bound",
     "linear_gaussian",
+    "load",
     "log_weights",
     "maximize",
     "mean_bound",
@@ -40,4 +43,6 @@ __all__ = [
     "plot",
     "quadrature_nodes",
     "sample_nodes",
+    "save",
+    "vae",
 ]

@@ -5,7 +5,7 @@ sign is in `_gradient_steps`, because optax descends.
 """
 
 import sys
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from vaejax.bounds import batch_bound, check_examples, check_model_data, posterior_nodes
+from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
 from vaejax.nodes import check_count
 
 BLOCK = 100  # gradient steps between two looks at the clock
@@ -64,6 +64,7 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
     Args:
         objective: function (params, data, key) -> (), to be made large. A mean over the examples of `data`, so that a
             minibatch estimates the whole. Static: define it once, and pass what it needs as `data`, not as a closure.
+            Or a `LatentModel`: then it is the model's `mean_bound`, and the model checks its data first.
         params: where to start, a pytree of floating arrays (networks too); not changed.
         data: an array, or a pytree whose leaves share the leading axis N.
         key: a key from `jax.random.key`; the same key gives the same fit.
@@ -79,6 +80,9 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         ValueError: bad data or arguments.
         FloatingPointError: the objective became NaN or infinite.
     """
+    if isinstance(objective, LatentModel):
+        check_model_data(objective, params, data)
+        objective = _bound_of(objective)
     num_examples = check_examples(data)
     check_count("num_steps", num_steps)
     if batch_size is not None:
@@ -140,6 +144,12 @@ def _gradient_steps(objective, optimizer, state, data, key, indices, start, coun
         return (optax.apply_updates(params, updates), opt_state), history.at[i].set(value)
 
     return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(BLOCK)))
+
+
+@lru_cache
+def _bound_of(model):
+    """The bound of `model` as an objective: the same function for the same model, so that it compiles once."""
+    return lambda params, xs, key: mean_bound(model, params, xs, key)
 
 
 def _batch_stream(key, num_examples, batch_size):
