@@ -156,7 +156,7 @@ def reconstruct(params, x):
 
 
 def sample(params, key, num_samples):
-    """Draw z from the prior, then x; the encoder has no part in it. Returns xs (num_samples, D), zs (num_samples, L)."""
+    """Draw z from the prior, then x. The encoder has no part in it. Returns xs (num_samples, D), zs (..., L)."""
     check_count("num_samples", num_samples)
     key_z, key_x = jax.random.split(key)
     zs = jax.random.normal(key_z, (num_samples, params.decoder.num_latents))
