@@ -43,6 +43,27 @@ def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, 
     return fig
 
 
+def numerals(points, labels, *, xlabel, ylabel):
+    """Points (N, 2), each drawn as the numeral of its label (N,), so that classes differ in more than colour."""
+    fig, ax = plt.subplots(figsize=(6, 5.4))
+    ax.scatter(points[:, 0], points[:, 1], s=0)
+    for (x, y), label in zip(points, labels, strict=True):
+        ax.text(x, y, str(label), color=f"C{label % 7}", fontsize=8, ha="center", va="center")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
+def bars(parts, labels, names, *, ylabel):
+    """A bar for each of `names` (M,), made of `parts` (P, M) on top of each other, from the first one up."""
+    fig, ax = plt.subplots()
+    parts = np.asarray(parts)
+    for i, (part, label) in enumerate(zip(parts, labels, strict=True)):
+        ax.bar(names, part, bottom=parts[:i].sum(0), width=0.5, label=label, hatch=["", "//"][i % 2], edgecolor="white")
+    ax.legend()
+    ax.set(ylabel=ylabel)
+    return fig
+
+
 def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None):
     """Counts of `values` (N,) in `bins`, with the density `curve` (a function) on top, in counts to expect."""
     fig, ax = plt.subplots()

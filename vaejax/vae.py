@@ -27,8 +27,11 @@ MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the l
 
 
 class Encoder(nnx.Module):
-    """x (D,) -> mean (L,) and scale (L,), the standard deviations of q(z | x). Without hidden layers both are linear
-    in x, up to the exponential that makes scale positive."""
+    """x (D,) -> mean (L,) and scale (L,), the standard deviations of q(z | x), by hidden layers of silu units.
+
+    Without hidden layers both are linear in x, up to the exponential that makes scale positive. (Why silu, and not
+    relu: smooth networks have smooth densities, which a grid can sum to many digits.)
+    """
 
     def __init__(self, num_features, hidden, num_latents, rngs):
         self.num_features = num_features
@@ -39,7 +42,7 @@ class Encoder(nnx.Module):
 
     def __call__(self, x):
         for layer in self.hidden:
-            x = nnx.relu(layer(x))
+            x = nnx.silu(layer(x))
         return self.mean(x), jnp.exp(self.log_scale(x))
 
 
@@ -54,7 +57,7 @@ class Decoder(nnx.Module):
 
     def __call__(self, z):
         for layer in self.hidden:
-            z = nnx.relu(layer(z))
+            z = nnx.silu(layer(z))
         return self.out(z)
 
 
