@@ -56,17 +56,17 @@ def load(path, like):
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}  # the zip's own checksums are compared here
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from None
     if str(arrays.pop("__format__", "")) != FORMAT:
         raise ValueError(f"{path} was not written by this version of vaejax.save: save it again")
     wanted = {name: (np.shape(leaf), jnp.asarray(leaf).dtype) for name, leaf in _named_leaves(like)}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-    for name in wanted.keys() | found.keys():
+    for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(
                 f"{path} belongs to another model: at {name} it has {_brief(found.get(name))}, and `like` has "

@@ -69,7 +69,6 @@ class VAEParams(NamedTuple):
     log_sigma2: Array | None  # () of a Gaussian likelihood; None where the likelihood is Bernoulli
 
 
-@functools.cache
 def make_vae(likelihood="bernoulli", num_samples=1):
     """The VAE as a `LatentModel`. The same arguments give the same object, so nothing is compiled twice.
 
@@ -86,7 +85,11 @@ def make_vae(likelihood="bernoulli", num_samples=1):
     if likelihood not in ("bernoulli", "gaussian"):
         raise ValueError(f'likelihood is {likelihood!r}: expected "bernoulli" or "gaussian"')
     check_count("num_samples", num_samples)
+    return _make_vae(likelihood, int(num_samples))
 
+
+@functools.cache
+def _make_vae(likelihood, num_samples):
     def posterior(params, x, key):
         return sample_nodes(key, *encode(params, x), num_samples)
 
@@ -159,7 +162,7 @@ def reconstruct(params, x):
 
 
 def sample(params, key, num_samples):
-    """Draw z from the prior, then x. The encoder has no part in it. Returns xs (num_samples, D), zs (..., L)."""
+    """Draw z from the prior, then x; the encoder has no part. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_count("num_samples", num_samples)
     key_z, key_x = jax.random.split(key)
     zs = jax.random.normal(key_z, (num_samples, params.decoder.num_latents))
@@ -193,7 +196,8 @@ def log_likelihood_estimate(params, xs, key, *, num_samples=1000, chunk_size=20)
     check_count("chunk_size", chunk_size)
     if num_samples % chunk_size:
         raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
-    model = make_vae("bernoulli" if params.log_sigma2 is None else "gaussian", int(chunk_size))
+    likelihood = "bernoulli" if getattr(params, "log_sigma2", None) is None else "gaussian"
+    model = make_vae(likelihood, chunk_size)
     model.validate(params, xs)
     return _log_likelihood(model, params, jnp.asarray(xs), key, num_samples // chunk_size)
 
@@ -205,7 +209,7 @@ def _log_likelihood(model, params, xs, key, num_chunks):
         chunk = jax.vmap(lambda x, n: iw_bound(model.log_joint, params, x, n))(xs, nodes)
         return jnp.logaddexp(total, chunk), None
 
-    start = jnp.full(len(xs), -jnp.inf, xs.dtype)
+    start = jnp.full(len(xs), -jnp.inf, jnp.result_type(xs, *jax.tree.leaves(params)))
     return jax.lax.scan(add, start, jax.random.split(key, num_chunks))[0] - jnp.log(num_chunks)
 
 
