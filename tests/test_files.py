@@ -235,6 +235,14 @@ def test_a_missing_file_is_a_missing_file(path):
         vj.load(path, factors(1))
 
 
+def test_a_folder_is_no_damaged_file_and_a_new_file_may_be_read_by_whoever_may_read_others(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        vj.load(tmp_path, factors(1))
+    (tmp_path / "other").touch()
+    vj.save(tmp_path / "saved.npz", factors(1))
+    assert (tmp_path / "saved.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path):
     with pytest.raises(OSError):
         vj.save(tmp_path / "nowhere" / "kept.npz", factors(1))

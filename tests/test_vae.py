@@ -448,6 +448,8 @@ def with_nan(xs):
         (lambda: vae.init(KEY, 4, 0), "num_latents is 0"),
         (lambda: vae.init(KEY, 0, 2), "num_features is 0"),
         (lambda: vae.init(KEY, 4, 2, hidden=(3, 0)), "hidden is 0"),
+        (lambda: vae.init(KEY, 4, 2, hidden=5), "hidden is 5"),
+        (lambda: bound(BERNOULLI._replace(decoder=vae.init(KEY, 4, 7).decoder), XS), r"reads z of shape \(7,\)"),
         (lambda: vae.init(KEY, 4, 2, hidden=(3.5,)), "hidden is 3.5"),
     ],
 )

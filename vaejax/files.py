@@ -1,7 +1,7 @@
 """Keep what was learnt: parameters to a file and back."""
 
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from pathlib import Path
@@ -28,15 +28,15 @@ def save(path, params):
     if not arrays:
         raise ValueError("params hold no arrays: there is nothing to save")
     path = Path(path)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".draft")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(draft, "xb") as file:
             np.savez(file, __format__=FORMAT, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
     except BaseException:
-        os.unlink(draft)
+        draft.unlink(missing_ok=True)
         raise
 
 
@@ -52,13 +52,13 @@ def load(path, like):
         as `like`, with the arrays of the file.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}  # the zip's own checksums are compared here
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except (OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from None

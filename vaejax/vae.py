@@ -112,6 +112,8 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
     Raises:
         ValueError: a size that is no whole number of at least 1, or another likelihood.
     """
+    if not isinstance(hidden, list | tuple):
+        raise ValueError(f"hidden is {hidden!r}: expected the sizes of the hidden layers, such as (500,), or ()")
     for name, value in (("num_features", num_features), ("num_latents", num_latents), *(("hidden", h) for h in hidden)):
         check_count(name, value)
     make_vae(likelihood)
@@ -223,7 +225,12 @@ def _validate(likelihood, params, xs):
             "init and make_vae the same likelihood"
         )
     check_examples(xs, as_table=True)
-    jax.eval_shape(encode, params, xs[0])
+    mean, _ = jax.eval_shape(encode, params, xs[0])
+    num_latents = getattr(params.decoder, "num_latents", mean.size)
+    if mean.shape != (num_latents,):
+        raise ValueError(
+            f"the encoder gives a mean of shape {mean.shape}, the decoder reads z of shape ({num_latents},)"
+        )
     if likelihood == "bernoulli" and not isinstance(xs, jax.core.Tracer):
         low, high = float(xs.min()), float(xs.max())
         if low < 0 or high > 1:
