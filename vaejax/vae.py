@@ -30,7 +30,7 @@ class Encoder(nnx.Module):
     """x (D,) -> mean (L,) and scale (L,), the standard deviations of q(z | x), by hidden layers of silu units.
 
     Without hidden layers both are linear in x, up to the exponential that makes scale positive. (Why silu, and not
-    relu: smooth networks have smooth densities, which a grid can sum to many digits.)
+    relu: smooth networks have smooth densities, which a grid can sum to many digits.) At the start scale is 1 for all x.
     """
 
     def __init__(self, num_features, hidden, num_latents, rngs):
@@ -38,7 +38,7 @@ class Encoder(nnx.Module):
         sizes = (num_features, *hidden)
         self.hidden = _layers(sizes, rngs)
         self.mean = nnx.Linear(sizes[-1], num_latents, rngs=rngs)
-        self.log_scale = nnx.Linear(sizes[-1], num_latents, rngs=rngs)
+        self.log_scale = nnx.Linear(sizes[-1], num_latents, kernel_init=nnx.initializers.zeros_init(), rngs=rngs)
 
     def __call__(self, x):
         for layer in self.hidden:
