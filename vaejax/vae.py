@@ -30,7 +30,7 @@ class Encoder(nnx.Module):
     """x (D,) -> mean (L,) and scale (L,), the standard deviations of q(z | x), by hidden layers of silu units.
 
     Without hidden layers both are linear in x, up to the exponential that makes scale positive. (Why silu, and not
-    relu: smooth networks have smooth densities, which a grid can sum to many digits.) At the start scale is 1 for all x.
+    relu: smooth networks have smooth densities, which a grid can sum to many digits.) At the start scale is 1.
     """
 
     def __init__(self, num_features, hidden, num_latents, rngs):
