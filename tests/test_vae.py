@@ -154,10 +154,14 @@ def test_hidden_sizes_of_the_decoder_are_those_of_the_encoder_in_reverse():
 def test_the_start_depends_on_the_key_alone():
     first, again, other = (vae.init(jax.random.key(k), 7, 2, hidden=(5,)) for k in (0, 0, 1))
     assert same(first, again)
-    kernels = [np.asarray(leaf) for leaf in jax.tree.leaves(first) if leaf.ndim == 2]
-    others = [np.asarray(leaf) for leaf in jax.tree.leaves(other) if leaf.ndim == 2]
-    assert all((a != b).all() for a, b in zip(kernels, others, strict=True))
-    assert not np.array_equal(first.encoder.mean.kernel[...], first.encoder.log_scale.kernel[...])
+    kernels = lambda p: [l.kernel for l in (*p.encoder.hidden, p.encoder.mean, *p.decoder.hidden, p.decoder.out)]
+    assert all(not np.any(np.asarray(a) == np.asarray(b)) for a, b in zip(kernels(first), kernels(other), strict=True))
+
+
+def test_at_the_start_q_is_as_wide_as_the_prior_for_every_x():
+    params = vae.init(jax.random.key(3), 7, 2, hidden=(5,))
+    for x in (np.zeros(7), np.linspace(-4, 9, 7)):
+        assert_close(vae.encode(params, x)[1], np.ones(2))
 
 
 def test_the_same_arguments_give_the_same_model():
