@@ -154,7 +154,9 @@ def test_hidden_sizes_of_the_decoder_are_those_of_the_encoder_in_reverse():
 def test_the_start_depends_on_the_key_alone():
     first, again, other = (vae.init(jax.random.key(k), 7, 2, hidden=(5,)) for k in (0, 0, 1))
     assert same(first, again)
-    kernels = lambda p: [l.kernel for l in (*p.encoder.hidden, p.encoder.mean, *p.decoder.hidden, p.decoder.out)]
+    kernels = lambda p: [
+        layer.kernel for layer in (*p.encoder.hidden, p.encoder.mean, *p.decoder.hidden, p.decoder.out)
+    ]
     assert all(not np.any(np.asarray(a) == np.asarray(b)) for a, b in zip(kernels(first), kernels(other), strict=True))
 
 
