@@ -192,7 +192,7 @@ def log_likelihood_estimate(params, xs, key, *, num_samples=1000, chunk_size=20)
     Raises:
         ValueError: bad data, or counts that do not fit.
 
-    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8) and section 5.
+    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8).
     """
     check_count("num_samples", num_samples)
     check_count("chunk_size", chunk_size)
