@@ -294,6 +294,29 @@ def test_the_log_likelihood_estimate_takes_data_of_less_precision_than_the_param
     assert_close(few(xs), few(xs.astype(float)), atol=1e-10)
 
 
+@pytest.mark.parametrize("num_points", [128, 203])  # whole chunks of the grid, and a part of one
+def test_the_sum_over_a_grid_is_the_log_likelihood(num_points, monkeypatch):
+    monkeypatch.setattr(vae, "GRID_CHUNK", 1024)
+    params, xs = random_vae(11), draw(11, "bernoulli")
+    got = vae.log_likelihood_on_grid(params._replace(encoder=None), xs, reach=9.0, num_points=num_points)
+    assert_close(got, np.array([exact_log_likelihood(params, x) for x in xs]), atol=1e-6)
+
+
+def test_the_grid_takes_another_prior():
+    """x = pixels of f(2 z - 1), z ~ N(0, I), are those of f(u), u ~ N(-1, 4 I)."""
+    params, xs = random_vae(12), draw(12, "bernoulli")
+
+    def log_prior(u):
+        return jax.scipy.stats.norm.logpdf(u, -1.0, 2.0).sum()
+
+    decoder = nnx.clone(params.decoder)
+    kernel, bias = params.decoder.hidden[0].kernel[...], params.decoder.hidden[0].bias[...]
+    decoder.hidden[0].kernel, decoder.hidden[0].bias = nnx.Param(2 * kernel), nnx.Param(bias - kernel.sum(0))
+    got = vae.log_likelihood_on_grid(params, xs, reach=18.0, num_points=300, log_prior=log_prior)
+    expected = [exact_log_likelihood(params._replace(decoder=decoder), x) for x in xs]
+    assert_close(got, np.array(expected), atol=1e-6)
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_samples_have_the_models_moments_and_need_no_encoder(likelihood):
     params = random_vae(7, likelihood=likelihood)._replace(encoder=None)
@@ -445,6 +468,12 @@ def with_nan(xs):
         (lambda: estimate(BERNOULLI, XS, 2, 4), "num_samples is 2: expected a multiple of chunk_size, which is 4"),
         (lambda: estimate(BERNOULLI, XS, 0), "num_samples is 0"),
         (lambda: estimate(BERNOULLI, XS, 4, 0), "chunk_size is 0"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS * 255), "between 0 and 255: Bernoulli pixels"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS[:, :3]), "this decoder gives 4 pixels"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, with_nan(XS)), "1 NaN or infinite"),
+        (lambda: vae.log_likelihood_on_grid(GAUSSIAN, XS), "this likelihood is Gaussian"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, num_points=0), "num_points is 0"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, reach=-1.0), "expected low < high"),
         (lambda: vae.sample(BERNOULLI, KEY, 0), "num_samples is 0"),
         (lambda: vae.sigma2(BERNOULLI), "Bernoulli likelihood, which has no sigma2"),
         (lambda: vae.make_vae("poisson"), 'likelihood is \'poisson\': expected "bernoulli" or "gaussian"'),
