@@ -232,6 +232,7 @@ def test_coverage_holds_every_row_of_the_chapters_so_far():
             *("V2", "V13", "V15", "V19", "L20", *(f"V{i}" for i in range(21, 61)), *(f"V{i}" for i in range(65, 70))),
             *(f"E{i}" for i in (*range(22, 30), *range(33, 37))),
         ],
+        "ap": ["V61", "V62", "V63", "V64", "E37"],
     }
     for path in CHAPTERS:
         missing = set(expected[path.stem[:2]]) - ids

@@ -227,7 +227,7 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
     The encoder has no part in it.
 
     Args:
-        params: VAEParams with a Bernoulli likelihood; the encoder may be None.
+        params: VAEParams with a Bernoulli likelihood; the encoder may be None, where the decoder has a `num_latents`.
         xs: (N, D).
         reach: the cube is [-reach, reach]^L.
         num_points: n, cells for each dimension.
@@ -243,7 +243,7 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
         raise ValueError("this likelihood is Gaussian: sum its log_joint over vaejax.grid_nodes with vaejax.iw_bound")
     check_examples(xs, as_table=True)
     _check_pixels(xs)
-    corner = jnp.full(params.decoder.num_latents, reach)
+    corner = jnp.full(_num_latents(params, xs), reach)
     (num_features,) = jax.eval_shape(params.decoder, corner).shape
     if xs.shape[1] != num_features:
         raise ValueError(f"xs has shape {xs.shape}, but this decoder gives {num_features} pixels: expected as many")
@@ -273,13 +273,19 @@ def _validate(likelihood, params, xs):
         )
     check_examples(xs, as_table=True)
     mean, _ = jax.eval_shape(encode, params, xs[0])
-    num_latents = getattr(params.decoder, "num_latents", mean.size)
+    num_latents = _num_latents(params, xs)
     if mean.shape != (num_latents,):
         raise ValueError(
             f"the encoder gives a mean of shape {mean.shape}, the decoder reads z of shape ({num_latents},)"
         )
     if likelihood == "bernoulli":
         _check_pixels(xs)
+
+
+def _num_latents(params, xs):
+    """L, as the decoder has it; a function of your own need not say, then the encoder does."""
+    declared = getattr(params.decoder, "num_latents", None)
+    return jax.eval_shape(encode, params, xs[0])[0].size if declared is None else declared
 
 
 def _check_pixels(xs):
