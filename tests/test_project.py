@@ -111,12 +111,12 @@ def test_a_wheel_carries_the_data(tmp_path):
     (Path(site.strip()) / "lent.pth").write_text(str(Path(jax.__file__).parent.parent))
     script = (
         "import vaejax as v; print(v.__file__); "
-        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'bfi', 'digits')])"
+        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'bfi', 'digits', 'fashion')])"
     )
     code, output = run(python, "-c", script, cwd=tmp_path, PYTHONPATH="", JAX_PLATFORMS="cpu")
     assert code == 0, output
     assert str(tmp_path / "fresh") in output.splitlines()[0], "that was not the wheel"
-    assert output.splitlines()[1] == "[272, 153, 2800, 4000]"
+    assert output.splitlines()[1] == "[272, 153, 2800, 4000, 10000]"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Data sets: four real ones that come with the package, four synthetic ones drawn from a seed.
+"""Data sets: five real ones that come with the package, four synthetic ones drawn from a seed.
 
 All arrays are numpy, float32 where they are measurements. Sources, licences and checksums are in data/README.md.
 """
@@ -20,6 +20,7 @@ SHA256 = {
     "air_quality.csv": "0d7f7747921aefb0743dbacd4bbd3faa9c383949dd040fe92aa66c661e313c83",
     "bfi.csv": "0e710d303f5d03dcb2c0ce90660d15d3a17a43ac568395570ad8878d2057ff9b",
     "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
+    "fashion.npz": "ab8196bce575a80bc973d245deeea762d2bb4f8dd59bd3525e55d79881edad3f",
 }
 
 
@@ -55,6 +56,16 @@ class Digits(NamedTuple):
     test_labels: np.ndarray  # (1000,) int32
 
 
+class Fashion(NamedTuple):
+    """12,000 pictures of clothes of Fashion-MNIST, 1,200 of each kind, laid out like `Digits`."""
+
+    train_xs: np.ndarray  # (10000, 784)
+    train_labels: np.ndarray  # (10000,) int32, a place in `names`
+    test_xs: np.ndarray  # (2000, 784)
+    test_labels: np.ndarray  # (2000,) int32
+    names: tuple  # of the ten kinds, "T-shirt" to "ankle boot"
+
+
 class Synthetic(NamedTuple):
     """Points in the plane, with what made them."""
 
@@ -66,10 +77,10 @@ def load(name):
     """Load one of the data sets in the box, after checking that its file is the one the book was written with.
 
     Args:
-        name: "old_faithful", "air_quality", "bfi" or "digits".
+        name: "old_faithful", "air_quality", "bfi", "digits" or "fashion".
 
     Returns:
-        `OldFaithful`, `AirQuality`, `Bfi` or `Digits`, fresh arrays at each call.
+        `OldFaithful`, `AirQuality`, `Bfi`, `Digits` or `Fashion`, fresh arrays at each call.
 
     Raises:
         KeyError: no such data set.
@@ -142,11 +153,20 @@ def _bfi(file):
     return Bfi(np.loadtxt(file, delimiter=",", dtype=np.float32), items)
 
 
-def _digits(file):
+def _images(file):
     arrays = np.load(file)
     images = {split: arrays[f"{split}_images"].astype(np.float32) / 255 for split in ("train", "test")}
     labels = {split: arrays[f"{split}_labels"].astype(np.int32) for split in ("train", "test")}
-    return Digits(images["train"], labels["train"], images["test"], labels["test"])
+    return images["train"], labels["train"], images["test"], labels["test"]
+
+
+def _digits(file):
+    return Digits(*_images(file))
+
+
+def _fashion(file):
+    names = "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
+    return Fashion(*_images(file), names)
 
 
 _READERS = {
@@ -154,4 +174,5 @@ _READERS = {
     "air_quality": (lambda file: AirQuality(_table(file)), "air_quality.csv"),
     "bfi": (_bfi, "bfi.csv"),
     "digits": (_digits, "digits.npz"),
+    "fashion": (_fashion, "fashion.npz"),
 }
