@@ -57,6 +57,12 @@ FAIL = [
     (lambda: c.check_close("claim", 1.2, 1, atol=0.1), "largest difference 0.2"),
     (lambda: c.check_close("claim", [1.0, 5.0], [1, 1], atol=0.1), "largest difference 4"),
     (lambda: c.check_close("claim", 0.5, 1, atol=0.1), "largest difference 0.5"),
+    (
+        lambda: c.check_close("claim", 2.0, 1, atol=0.1, mistakes={"a sum?": 2.0, "a minus?": -1}),
+        "1. a sum\\?",
+    ),
+    (lambda: c.check_close("claim", [2.0, 3], [1, 1], atol=0.1, mistakes={"a sum?": [2, 3]}), "difference 2. a sum\\?"),
+    (lambda: c.check_close("claim", [2.0, 3], [1, 1], atol=0.1, mistakes={"a sum?": [2, 9]}), "difference 2 \\(within"),
     (lambda: c.check_mean("claim", NORMAL - 1, [0, 0]), "standard error"),
     (lambda: c.check_mean("claim", SIGNS, [0, 0.61]), "standard error"),
     (lambda: c.check_increasing("claim", [1, 0.5, 2]), "largest fall 0.5"),

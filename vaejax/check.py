@@ -39,13 +39,19 @@ def check_equal(claim, got, expected):
     _report(claim, (got == expected).all(), f"got {_brief(got)}, expected {_brief(expected)}")
 
 
-def check_close(claim, got, expected, *, atol):
-    """|got - expected| <= atol, everywhere. `expected` may be one number for all."""
+def check_close(claim, got, expected, *, atol, mistakes=None):
+    """|got - expected| <= atol, everywhere. `expected` may be one number for all.
+
+    `mistakes` says what a wrong value may come from: {a question to the reader: the value that this mistake gives}.
+    """
     if _to_do(claim, got):
         return
     got, expected = _same_shape(claim, got, expected)
     error = np.abs(got - expected)
     details = f"got {_brief(got)}, expected {_brief(expected)}, largest difference {error.max():.3g}"
+    for question, value in (mistakes or {}).items():
+        if np.shape(value) in ((), got.shape) and (np.abs(got - np.asarray(value)) <= atol).all():
+            details += f". {question}"
     _report(claim, (error <= atol).all(), details, f"within {atol:g}")
 
 
