@@ -10,10 +10,10 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test chapters seeds data clean
+.PHONY: help lab test test-assignments assignments grade chapters seeds data clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lab: .venv/ready ## open the chapters in JupyterLab
 	@echo "Opening JupyterLab on chapters/ (stop it with Ctrl-C)"
@@ -21,6 +21,16 @@ lab: .venv/ready ## open the chapters in JupyterLab
 
 test: .venv/ready-dev ## run every test, and every chapter as a test
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-assignments: .venv/ready-dev ## grade the whole corpus of right and wrong answers to the problem sets
+	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/assignments
+
+assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
+
+grade: .venv/ready-teaching ## grade SUBMITTED=folder, which holds <student>/<set>/<set>.ipynb
+	@test -n "$(SUBMITTED)" || { echo "Say which folder: make grade SUBMITTED=folder"; exit 1; }
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)"
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py
@@ -47,9 +57,14 @@ clean: ## remove what was built and installed here
 	@$(PIP) install -r requirements.txt -e . || { $(no-install); }
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.txt
+.venv/ready-teaching: .venv/ready requirements-teaching.txt
+	@echo "Installing nbgrader"
+	@$(PIP) install -r requirements.txt -r requirements-teaching.txt || { $(no-install); }
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt requirements-teaching.txt
 	@echo "Installing what the tests need"
-	@$(PIP) install -r requirements.txt -r requirements-dev.txt || { $(no-install); }
+	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-teaching.txt || { $(no-install); }
 	@touch $@
 
 define no-install

@@ -2,7 +2,7 @@
 
     python chapters/execute.py [NOTEBOOK ...]
 
-Runs all chapters and answers by default, and writes the README's picture, which is the output of a chapter's cell.
+Runs all chapters, answers and problem sets by default, and writes the README's picture, the output of a chapter's cell.
 """
 
 import base64
@@ -42,7 +42,8 @@ def store_pictures(path, notebook):
 
 
 if __name__ == "__main__":
-    paths = [Path(p).resolve() for p in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")) + sorted(HERE.glob("*/*.ipynb"))
+    patterns = "*.ipynb", "answers/*.ipynb", "assignments/source/*/*.ipynb"
+    paths = [Path(p).resolve() for p in sys.argv[1:]] or [p for pattern in patterns for p in sorted(HERE.glob(pattern))]
     for path in paths:
         start = time.perf_counter()
         store_pictures(path, execute(path))

@@ -32,15 +32,16 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RANGES = {req.name: req for req in map(Requirement, PYPROJECT["project"]["dependencies"])}
 PINNED = requirements("requirements.txt")
 DEV = requirements("requirements-dev.txt")
+TEACHING = requirements("requirements-teaching.txt")
 
 
 def test_requirements_are_the_ten_of_the_book():
     expected = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "jupyter", "nbval", "pytest", "tqdm"}
     assert set(PINNED) == set(RANGES) == expected
-    assert not set(DEV) & expected
+    assert not set(DEV) & expected and set(TEACHING) == {"nbgrader"}
 
 
-@pytest.mark.parametrize("req", [*PINNED.values(), *DEV.values()], ids=lambda req: req.name)
+@pytest.mark.parametrize("req", [*PINNED.values(), *DEV.values(), *TEACHING.values()], ids=lambda req: req.name)
 def test_pins_are_exact_and_inside_the_ranges(req):
     (spec,) = req.specifier
     assert spec.operator == "==" and "*" not in spec.version

@@ -1,0 +1,250 @@
+"""Answers to problem set 1: right ones of several kinds, and the mistakes that are made most."""
+
+# name -> {solution cell: its code}; every other cell holds the solution of the source notebook
+RIGHT = {
+    "numpy and loops": {
+        "mean": """
+def mean_log_likelihood(rate, xs):
+    total = 0.0
+    for x in xs:
+        total += np.log(rate) - rate * x
+    return total / len(xs)
+""",
+        "rate": "def fit_rate(xs):\n    return len(xs) / np.sum(xs)",
+        "gaussian-fit": """
+def fit_gaussian(xs):
+    xs = np.asarray(xs)
+    mean = np.array([np.mean(column) for column in xs.T])
+    cov = sum(np.outer(x - mean, x - mean) for x in xs) / len(xs)
+    return mean, np.linalg.cholesky(cov)
+""",
+        "fashion": """
+def fit_pixels(xs, labels, K):
+    pi = np.empty((K, xs.shape[1]))
+    for k in range(K):
+        mine = xs[labels == k]
+        for d in range(xs.shape[1]):
+            pi[k, d] = (mine[:, d].sum() + 1) / (len(mine) + 2)
+    return pi
+
+def name_kinds(pi, xs):
+    return [int(np.argmax([(np.log(np.where(x > 0, p, 1 - p))).sum() for p in pi])) for x in xs]
+""",
+    },
+    "vmap and the library": {
+        "density": """
+def log_exponential(x, rate):
+    return -rate * (x - jnp.log(rate) / rate)
+""",
+        "mean": """
+def mean_log_likelihood(rate, xs):
+    return jax.vmap(log_exponential, (None, 0))(rate, jnp.asarray(xs)).mean() if False else (
+        jax.vmap(lambda x: log_exponential(x, rate))(jnp.asarray(xs)).mean())
+""",
+        "climb": """
+import optax
+import vaejax as vj
+
+def score(params, xs, key):
+    return jax.vmap(lambda x: densities.log_gaussian(
+        x[None], params[:1], jnp.exp(params[1:])))(xs).mean()
+
+def climb(xs):
+    best, _ = vj.maximize(score, jnp.zeros(2), jnp.asarray(xs, jnp.float32), jax.random.key(0),
+                          optimizer=optax.adam(0.02), num_steps=1500)
+    return best[0], jnp.exp(best[1])
+""",
+        "two-step": """
+def fit_two_step(xs, labels, K):
+    hot = jax.nn.one_hot(labels, K)
+    n = hot.sum(0)
+    means = hot.T @ xs / n[:, None]
+    rest = xs[:, None] - means[None]
+    covs = jnp.einsum("nk,nki,nkj->kij", hot, rest, rest) / n[:, None, None]
+    return n / n.sum(), means, covs
+""",
+    },
+    "variance instead of deviation, another factor": {
+        "rate": """
+def fit_rate(xs):
+    lam = 1.0
+    scale = np.mean(xs)
+    for _ in range(200):                   # Newton in log(rate)
+        lam = lam * np.exp((1 - lam * scale) / max(lam * scale, 1))
+    return lam
+""",
+        "gaussian-fit": """
+def fit_gaussian(xs):
+    xs = np.asarray(xs)
+    centred = xs - xs.mean(0)
+    _, R = np.linalg.qr(centred)           # centred' centred = R' R
+    signs = np.sign(np.diag(R))
+    return xs.mean(0), (R * signs[:, None]).T / np.sqrt(len(xs))
+""",
+        "climb": """
+def climb(xs):
+    xs = jnp.asarray(xs)
+    def score(mean, log_var):
+        return jnp.mean(-0.5 * (xs - mean) ** 2 / jnp.exp(log_var) - 0.5 * log_var)
+    slope = jax.jit(jax.grad(score, (0, 1)))
+    mean, log_var = 0.0, 0.0
+    for _ in range(3000):
+        a, b = slope(mean, log_var)
+        mean, log_var = mean + 0.05 * a, log_var + 0.05 * b
+    return mean, jnp.exp(log_var / 2)
+""",
+        "fashion": """
+def fit_pixels(xs, labels, K):
+    hot = np.eye(K)[labels]
+    return (hot.T @ xs + 1) / (hot.sum(0)[:, None] + 2)
+
+def name_kinds(pi, xs):
+    logits = np.log(pi / (1 - pi))
+    return np.argmax(xs @ logits.T + np.log(1 - pi).sum(1), axis=1)
+""",
+    },
+}
+
+# name -> (cells, the tests that must fail, words that must be in the message of one of them)
+WRONG = {
+    "sum for mean": (
+        {"mean": "def mean_log_likelihood(rate, xs):\n    return jnp.sum(jnp.log(rate) - rate * jnp.asarray(xs))"},
+        {"mean-check"},
+        "Did you sum?",
+    ),
+    "density for log density": (
+        {"density": "def log_exponential(x, rate):\n    return rate * jnp.exp(-rate * x)"},
+        {"density-value", "density-mass", "density-vmap"},
+        "the density and not its log",
+    ),
+    "no normalising constant": (
+        {"density": "def log_exponential(x, rate):\n    return -rate * x"},
+        {"density-value", "density-mass", "density-vmap"},
+        "Is log(rate) missing",
+    ),
+    "numpy where jit is asked": (
+        {"density": "import math\ndef log_exponential(x, rate):\n    return math.log(rate) - rate * float(x)"},
+        {"density-mass", "density-vmap"},
+        "Tracer",
+    ),
+    "mean for rate": ({"rate": "def fit_rate(xs):\n    return np.mean(xs)"}, {"rate-check"}, "unit of 1 / time"),
+    "missing 1/n": (
+        {
+            "gaussian-fit": "def fit_gaussian(xs):\n    c = xs - xs.mean(0)\n    "
+            "return xs.mean(0), np.linalg.cholesky(c.T @ c)"
+        },
+        {"gaussian-scale"},
+        "Is 1 / N missing?",
+    ),
+    "n minus one": (
+        {"gaussian-fit": "def fit_gaussian(xs):\n    return xs.mean(0), np.linalg.cholesky(np.cov(xs.T))"},
+        {"gaussian-scale"},
+        "divided by N - 1",
+    ),
+    "covariance for its factor": (
+        {"gaussian-fit": "def fit_gaussian(xs):\n    return xs.mean(0), np.cov(xs.T, bias=True)"},
+        {"gaussian-scale"},
+        "Did you return the covariance itself?",
+    ),
+    "precision for covariance": (
+        {
+            "gaussian-fit": "def fit_gaussian(xs):\n    "
+            "return xs.mean(0), np.linalg.cholesky(np.linalg.inv(np.cov(xs.T, bias=True)))"
+        },
+        {"gaussian-scale"},
+        "the precision?",
+    ),
+    "descent": (
+        {
+            "climb": """
+def climb(xs):
+    xs = jnp.asarray(xs)
+    def score(p):
+        return jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]
+    p = jnp.zeros(2)
+    slope = jax.jit(jax.grad(score))
+    for _ in range(200):
+        p = p - 0.001 * slope(p)
+    return p[0], jnp.exp(p[1])
+"""
+        },
+        {"climb-check"},
+        "it climbs to the best mean",
+    ),
+    "log-variance as deviation": (
+        {
+            "climb": """
+def climb(xs):
+    xs = jnp.asarray(xs)
+    def score(p):
+        return jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-p[1])) - 0.5 * p[1]
+    p = jnp.zeros(2)
+    slope = jax.jit(jax.grad(score))
+    for _ in range(3000):
+        p = p + 0.05 * slope(p)
+    return p[0], jnp.exp(p[1])
+"""
+        },
+        {"climb-check"},
+        "Is this the variance?",
+    ),
+    "counts for shares": (
+        {
+            "two-step": """
+def fit_two_step(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return (np.array([len(g) for g in groups]), np.stack([g.mean(0) for g in groups]),
+            np.stack([np.cov(g.T, bias=True) for g in groups]))
+"""
+        },
+        {"two-step-check"},
+        "Are these counts?",
+    ),
+    "one covariance for all": (
+        {
+            "two-step": """
+def fit_two_step(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return (np.array([len(g) / len(xs) for g in groups]), np.stack([g.mean(0) for g in groups]),
+            np.stack([np.cov(xs.T, bias=True)] * K))
+"""
+        },
+        {"two-step-check"},
+        "Each label has its own",
+    ),
+    "no smoothing": (
+        {
+            "fashion": """
+def fit_pixels(xs, labels, K):
+    return np.stack([xs[labels == k].mean(0) for k in range(K)])
+
+def name_kinds(pi, xs):
+    return (xs @ np.log(pi).T + (1 - xs) @ np.log(1 - pi).T).argmax(1)
+"""
+        },
+        {"fashion-fit"},
+        "one white and one black more",
+    ),
+    "no black pixels": (
+        {
+            "fashion": """
+def fit_pixels(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return np.stack([(g.sum(0) + 1) / (len(g) + 2) for g in groups])
+
+def name_kinds(pi, xs):
+    return (xs @ np.log(pi).T).argmax(1)
+"""
+        },
+        {"fashion-names"},
+        "six of ten new pictures",
+    ),
+    "hard-coded for the visible test": (
+        {
+            "density": "def log_exponential(x, rate):\n    return jnp.log(0.5) - 1.5 + 0 * x * rate",
+            "rate": "def fit_rate(xs):\n    return 1 / bulbs.mean()",
+        },
+        {"density-value", "density-mass", "density-vmap", "rate-check"},
+        "log p(x) for other numbers",
+    ),
+}
