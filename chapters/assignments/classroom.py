@@ -117,6 +117,7 @@ class Run(Execute):
 
     def _hidden(self, code, index):
         cell, real = nbformat.v4.new_code_cell(code), self.nb.cells[index]
+        self.printed = 0
         self.execute_cell(cell, index, store_history=False)
         self.nb.cells[index] = real
         return "".join(output.get("text", "") for output in cell.outputs)

@@ -252,7 +252,7 @@ def test_a_set_is_well_made(name):
         if i["grade"] and cell.cell_type == "code":
             assert "### BEGIN HIDDEN TESTS" in cell.source and "check.check_" in cell.source.split("### BEGIN")[0]
         if i["solution"]:
-            assert "### BEGIN SOLUTION" in cell.source
+            assert {"### BEGIN SOLUTION", "### END SOLUTION"} <= {line.strip() for line in cell.source.splitlines()}
     corpus = CORPUS[name]
     assert len(corpus.RIGHT) >= 3 and len(corpus.WRONG) >= 8
     named = set().union(*(lost for _, lost, _ in corpus.WRONG.values()))
