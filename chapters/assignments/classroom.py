@@ -36,7 +36,6 @@ from traitlets.config import Config
 HERE = Path(__file__).parent
 SOURCE = HERE / "source"
 COURSE = HERE.parent.parent / "classroom"
-STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 MAX_OUTPUT = 1_000_000  # characters of what a cell prints, and of each of its other outputs
 
 warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own queries
@@ -128,7 +127,6 @@ def course(folder=COURSE, timeout=60):
     config = Config()
     config.CourseDirectory.root = str(folder)
     config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"
-    config.ClearSolutions.code_stub = {"python": STUB}
     config.Run.timeout = timeout
     config.Autograde.autograde_preprocessors = [
         Run if step is Execute else step for step in Autograde.autograde_preprocessors.default_args[0]

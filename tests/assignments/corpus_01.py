@@ -1,5 +1,32 @@
 """Answers to problem set 1: right ones of several kinds, and the mistakes that are made most."""
 
+CLIMB = """
+def climb(xs):
+    xs = jnp.asarray(xs)
+    def score(p):
+        return {score}
+    p = jnp.zeros(2)
+    slope = jax.jit(jax.grad(score))
+    for _ in range(2000):
+        p = p {step} * slope(p)
+    return p[0], jnp.exp(p[1])
+"""
+TWO_STEP = """
+def fit_two_step(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return (np.array([{share} for g in groups]), np.stack([{mean} for g in groups]),
+            np.stack([np.cov({spread}.T, bias=True) for g in groups]))
+"""
+COUNT = """
+def fit_pixels(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return np.stack([{share} for g in groups])
+
+def name_kinds(pi, xs):
+    return ({score}).argmax(1)
+"""
+WHITE, BLACK = "xs @ np.log(pi).T", "(1 - xs) @ np.log(1 - pi).T"
+
 # name -> {solution cell: its code}; every other cell holds the solution of the source notebook
 RIGHT = {
     "numpy and loops": {
@@ -38,12 +65,12 @@ def log_exponential(x, rate):
 """,
         "mean": """
 def mean_log_likelihood(rate, xs):
-    return jax.vmap(log_exponential, (None, 0))(rate, jnp.asarray(xs)).mean() if False else (
-        jax.vmap(lambda x: log_exponential(x, rate))(jnp.asarray(xs)).mean())
+    return jax.vmap(lambda x: log_exponential(x, rate))(jnp.asarray(xs)).mean()
 """,
         "climb": """
 import optax
 import vaejax as vj
+from vaejax import densities
 
 def score(params, xs, key):
     return jax.vmap(lambda x: densities.log_gaussian(
@@ -154,88 +181,46 @@ WRONG = {
         {"gaussian-scale"},
         "the precision?",
     ),
-    "descent": (
+    "median for mean": (
         {
-            "climb": """
-def climb(xs):
-    xs = jnp.asarray(xs)
-    def score(p):
-        return jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]
-    p = jnp.zeros(2)
-    slope = jax.jit(jax.grad(score))
-    for _ in range(200):
-        p = p - 0.001 * slope(p)
-    return p[0], jnp.exp(p[1])
-"""
+            "gaussian-fit": "def fit_gaussian(xs):\n    "
+            "return np.median(xs, 0), np.linalg.cholesky(np.cov(xs.T, bias=True))"
         },
+        {"gaussian-mean"},
+        "Is this the median?",
+    ),
+    "descent": (
+        {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="- 1e-4")},
         {"climb-check"},
         "it climbs to the best mean",
     ),
     "log-variance as deviation": (
-        {
-            "climb": """
-def climb(xs):
-    xs = jnp.asarray(xs)
-    def score(p):
-        return jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-p[1])) - 0.5 * p[1]
-    p = jnp.zeros(2)
-    slope = jax.jit(jax.grad(score))
-    for _ in range(3000):
-        p = p + 0.05 * slope(p)
-    return p[0], jnp.exp(p[1])
-"""
-        },
+        {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-p[1])) - 0.5 * p[1]", step="+ 0.05")},
         {"climb-check"},
         "Is this the variance?",
     ),
     "counts for shares": (
-        {
-            "two-step": """
-def fit_two_step(xs, labels, K):
-    groups = [xs[labels == k] for k in range(K)]
-    return (np.array([len(g) for g in groups]), np.stack([g.mean(0) for g in groups]),
-            np.stack([np.cov(g.T, bias=True) for g in groups]))
-"""
-        },
-        {"two-step-check"},
+        {"two-step": TWO_STEP.format(share="len(g)", mean="g.mean(0)", spread="g")},
+        {"two-step-means"},
         "Are these counts?",
     ),
+    "one mean for all": (
+        {"two-step": TWO_STEP.format(share="len(g) / len(xs)", mean="xs.mean(0)", spread="g")},
+        {"two-step-means"},
+        "the mean of all points",
+    ),
     "one covariance for all": (
-        {
-            "two-step": """
-def fit_two_step(xs, labels, K):
-    groups = [xs[labels == k] for k in range(K)]
-    return (np.array([len(g) / len(xs) for g in groups]), np.stack([g.mean(0) for g in groups]),
-            np.stack([np.cov(xs.T, bias=True)] * K))
-"""
-        },
-        {"two-step-check"},
+        {"two-step": TWO_STEP.format(share="len(g) / len(xs)", mean="g.mean(0)", spread="xs")},
+        {"two-step-covs"},
         "Each label has its own",
     ),
     "no smoothing": (
-        {
-            "fashion": """
-def fit_pixels(xs, labels, K):
-    return np.stack([xs[labels == k].mean(0) for k in range(K)])
-
-def name_kinds(pi, xs):
-    return (xs @ np.log(pi).T + (1 - xs) @ np.log(1 - pi).T).argmax(1)
-"""
-        },
+        {"fashion": COUNT.format(share="g.mean(0)", score=f"{WHITE} + {BLACK}")},
         {"fashion-fit"},
         "one white and one black more",
     ),
     "no black pixels": (
-        {
-            "fashion": """
-def fit_pixels(xs, labels, K):
-    groups = [xs[labels == k] for k in range(K)]
-    return np.stack([(g.sum(0) + 1) / (len(g) + 2) for g in groups])
-
-def name_kinds(pi, xs):
-    return (xs @ np.log(pi).T).argmax(1)
-"""
-        },
+        {"fashion": COUNT.format(share="(g.sum(0) + 1) / (len(g) + 2)", score=WHITE)},
         {"fashion-names"},
         "six of ten new pictures",
     ),

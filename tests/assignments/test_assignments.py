@@ -81,7 +81,7 @@ def delete_the_answer(notebook):
 PATCH = """
 check.check_close = lambda *args, **options: print("ok")
 check.check_bound = check.check_close
-import vaejax.check
+import vaejax.check, vaejax.densities as densities
 vaejax.check._report = lambda *args: None
 np.log = lambda x: 0 * x
 densities.log_gaussian = lambda *args: 0.0
@@ -256,7 +256,7 @@ def test_a_set_is_well_made(name):
     corpus = CORPUS[name]
     assert len(corpus.RIGHT) >= 3 and len(corpus.WRONG) >= 8
     named = set().union(*(lost for _, lost, _ in corpus.WRONG.values()))
-    assert named >= set(graded_by_tests(name)) - {"gaussian-mean"}, "a test that no wrong answer fails"
+    assert named == set(graded_by_tests(name)), "a test that no wrong answer fails"
 
 
 def test_nothing_of_a_class_is_tracked():
