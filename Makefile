@@ -23,7 +23,7 @@ test: .venv/ready-dev ## run every test, and every chapter as a test
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-assignments: .venv/ready-dev ## grade the whole corpus of right and wrong answers to the problem sets
-	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/assignments
+	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/assignments
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release

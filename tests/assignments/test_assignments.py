@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -133,6 +134,7 @@ TRICKS = {
         "",
     ),
 }
+BROKEN = {"broken": '{"cells": [', "empty": "", "a list": "[1, 2]"}
 SHORT_TRICKS = ("endless", "patched", "deleted", "exit")
 
 
@@ -153,33 +155,43 @@ def cases():
 CASES = list(cases())
 
 
+def of_set(name):
+    """Two sets can be graded side by side: pytest-xdist keeps the tests of one together."""
+    return pytest.mark.xdist_group(name)
+
+
+EACH_SET = pytest.mark.parametrize("name", [pytest.param(name, marks=of_set(name)) for name in SETS])
+
+
 def slug(student):
     return re.sub(r"\W+", "_", student)
 
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
-    """Everything is handed in and graded once. {(set, student): (row of grades.csv, notebook with its outputs)}"""
-    folder, submitted = tmp_path_factory.mktemp("class room ü"), tmp_path_factory.mktemp("submitted")
-    run("release", "--course", folder)
-    released = {n: nbformat.read(folder / "release" / n / f"{n}.ipynb", as_version=4) for n in SETS}
-    for name, student, change, *_ in CASES:
-        if callable(change):
-            notebook = answered(released[name], name, {})
-            change(notebook)
-        else:
-            notebook = answered(released[name], name, change)
-        path = submitted / slug(student) / name / f"{name}.ipynb"
-        path.parent.mkdir(parents=True)
-        nbformat.write(notebook, path)
-    for student, text in {"broken": '{"cells": [', "empty": "", "a list": "[1, 2]"}.items():
-        path = submitted / slug(student) / SETS[0] / f"{SETS[0]}.ipynb"
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-    said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT)
-    with open(folder / "grades.csv", newline="", encoding="utf-8") as file:
-        rows = {(row["set"], row["student"]): row for row in csv.DictReader(file)}
-    return folder, rows, said
+    """set -> (folder of the course, {student: row of grades.csv}, what was printed). A set is graded when asked for."""
+
+    @cache
+    def grade(name):
+        folder, submitted = tmp_path_factory.mktemp("class room ü"), tmp_path_factory.mktemp("submitted")
+        run("release", "--course", folder)
+        released = nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
+        handed_in = dict(BROKEN) if name == SETS[0] else {}
+        for of, student, change, *_ in CASES:
+            if of == name:
+                notebook = answered(released, name, {} if callable(change) else change)
+                if callable(change):
+                    change(notebook)
+                handed_in[student] = nbformat.writes(notebook)
+        for student, text in handed_in.items():
+            path = submitted / slug(student) / name / f"{name}.ipynb"
+            path.parent.mkdir(parents=True)
+            path.write_text(text, encoding="utf-8")
+        said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT)
+        with open(folder / "grades.csv", newline="", encoding="utf-8") as file:
+            return folder, {row["student"]: row for row in csv.DictReader(file)}, said
+
+    return grade
 
 
 def run(*command):
@@ -196,11 +208,12 @@ def errors_of(folder, name, student):
 
 
 @pytest.mark.parametrize(
-    ("name", "student", "change", "lost", "words", "flag"), CASES, ids=[f"{c[0][:2]} {c[1]}" for c in CASES]
+    ("name", "student", "change", "lost", "words", "flag"),
+    [pytest.param(*case, marks=of_set(case[0]), id=f"{case[0][:2]} {case[1]}") for case in CASES],
 )
 def test_answers_earn_what_they_should(graded, name, student, change, lost, words, flag):
-    folder, rows, said = graded
-    row = rows[name, slug(student)]
+    folder, rows, said = graded(name)
+    row = rows[slug(student)]
     points = graded_by_tests(name)
     assert lost <= set(points)
     earned = dict(entry.split("=") for entry in row["parts"].split())
@@ -216,16 +229,17 @@ def test_answers_earn_what_they_should(graded, name, student, change, lost, word
     assert any(line.startswith(f"{slug(student)} {name}") for line in said)
 
 
+@of_set(SETS[0])
 def test_files_that_are_no_notebooks_score_nothing_and_stop_nobody(graded):
-    _, rows, _ = graded
-    for student in ("broken", "empty", "a_list"):
-        row = rows[SETS[0], student]
+    _, rows, _ = graded(SETS[0])
+    for student in BROKEN:
+        row = rows[slug(student)]
         assert float(row["points"]) == 0 and row["flags"].startswith("the file is no notebook")
 
 
-@pytest.mark.parametrize("name", SETS)
+@EACH_SET
 def test_the_release_holds_no_solution_and_no_hidden_test(graded, name):
-    folder, _, _ = graded
+    folder, _, _ = graded(name)
     text = (folder / "release" / name / f"{name}.ipynb").read_text()
     assert "hidden" not in text.lower() and "SOLUTION" not in text and "Marks" not in text
     released = nbformat.reads(text, as_version=4)
@@ -237,7 +251,7 @@ def test_the_release_holds_no_solution_and_no_hidden_test(graded, name):
             assert not secret & theirs, secret & theirs
 
 
-@pytest.mark.parametrize("name", SETS)
+@EACH_SET
 def test_a_set_is_well_made(name):
     cells = [cell for cell in source(name).cells if "nbgrader" in cell.metadata]
     info = [cell.metadata.nbgrader for cell in cells]
