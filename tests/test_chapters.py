@@ -16,7 +16,7 @@ CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 ANSWERS = sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
-RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax"}
+RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = {"02_em_gaussian_mixture:speed"}
 
@@ -35,6 +35,12 @@ def code_cells(notebook):
 
 def printed(cell):
     return "".join(out.text for out in cell.outputs if out.output_type == "stream")
+
+
+def is_judge(cell):
+    """Does this cell of a problem set define what the tests below it call? Then its claims are printed there."""
+    info = cell.metadata.get("nbgrader", {})
+    return info.get("locked", False) and not info["grade"]
 
 
 def images(cell):
@@ -58,6 +64,8 @@ def test_every_cell_is_stored_as_executed_in_order(path):
         assert all(out.output_type in ("stream", "display_data") for out in cell.outputs), cell.id
         assert all(out.get("name") != "stderr" for out in cell.outputs), f"{cell.id} stores stderr"
         assert "execution" not in cell.metadata, f"{cell.id} stores time stamps"
+        if is_judge(cell):
+            continue
         if "check.check_" in cell.source or "print(" in cell.source or "plt.show()" in cell.source:
             assert cell.outputs, f"{cell.id} lost its outputs"
 
@@ -65,6 +73,8 @@ def test_every_cell_is_stored_as_executed_in_order(path):
 @each_notebook
 def test_every_check_of_a_cell_has_printed(path):
     for cell in code_cells(read(path)):
+        if is_judge(cell):
+            continue
         stated = sum(
             isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("check_")
             for node in ast.walk(ast.parse(cell.source))

@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 ASSIGNMENTS = ROOT / "chapters" / "assignments"
+README = ROOT / "README.md"
 WHOLE = os.environ.get("VAEJAX_WHOLE_CORPUS") == "1"
 TIMEOUT = 40  # seconds for a cell; the slowest of ours takes two on an idle machine
 
@@ -241,7 +242,7 @@ def test_files_that_are_no_notebooks_score_nothing_and_stop_nobody(graded):
 def test_the_release_holds_no_solution_and_no_hidden_test(graded, name):
     folder, _, _ = graded(name)
     text = (folder / "release" / name / f"{name}.ipynb").read_text()
-    assert "hidden" not in text.lower() and "SOLUTION" not in text and "Marks" not in text
+    assert not re.search("_hidden|HIDDEN TEST|SOLUTION|Marks", text)
     released = nbformat.reads(text, as_version=4)
     assert not any(cell.get("outputs") for cell in released.cells)
     theirs = {line.strip() for cell in released.cells for line in cell.source.splitlines()}
@@ -262,6 +263,9 @@ def test_a_set_is_well_made(name):
     by_tests = sum(graded_by_tests(name).values())
     title = source(name).cells[0].source
     assert f"{total} points, {by_tests} of them by tests" in re.sub(r"\s+", " ", title)
+    minutes = re.search(r"(\d+) minutes", title).group(1)
+    row = next(line for line in README.read_text().splitlines() if line.startswith("| [") and f"/{name})" in line)
+    assert row.endswith(f"| {minutes} min | {total} |") and 60 <= int(minutes) <= 120
     for cell, i in zip(cells, info, strict=True):
         if i["grade"] and cell.cell_type == "code":
             assert "### BEGIN HIDDEN TESTS" in cell.source and "check.check_" in cell.source.split("### BEGIN")[0]

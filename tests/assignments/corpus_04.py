@@ -1,0 +1,336 @@
+"""Answers to problem set 4: right ones of several kinds, and the mistakes that are made most."""
+
+JOINT = """
+def log_joint(params, x, z):
+    W, b, psi = params.W, params.b, jnp.exp(params.log_psi)
+    error = x - W @ z{b}
+    return (-0.5 * (error**2 / {psi}).sum() - 0.5 * jnp.log({psi}).sum()
+            - 0.5 * {dims} * jnp.log(2 * jnp.pi){prior})
+"""
+PRIOR = " - 0.5 * z @ z"
+POSTERIOR = """
+def posterior_of_z(params, x):
+    W, psi = params.W, {psi}
+    M = {prior}W.T @ (W / psi[:, None])
+    C = jnp.linalg.inv(M)
+    return {mean}, {cov}
+"""
+VOTES = "C @ W.T @ ((x - params.b) / psi)"
+EYE = "jnp.eye(W.shape[1]) + "
+PSI = "jnp.exp(params.log_psi)"
+MARGINAL = """
+def log_marginal(params, x):
+    W, psi, e = params.W, jnp.exp(params.log_psi), x - params.b
+    M = jnp.eye(W.shape[1]) + W.T @ (W / psi[:, None])
+    h = W.T @ (e / psi)
+    quadratic = (e * e / psi).sum() {sign} h @ jnp.linalg.solve(M, h)
+    return -0.5 * quadratic {log_det} - 0.5 * {dims} * jnp.log(2 * jnp.pi)
+"""
+LOG_DET = "- 0.5 * (jnp.log(psi).sum() + jnp.linalg.slogdet(M)[1])"
+DENSE = """
+def log_marginal(params, x):
+    cov = {low_rank}jnp.diag(jnp.exp(params.log_psi))
+    return jax.scipy.stats.multivariate_normal.logpdf(x, params.b, cov)
+"""
+ELBO = """
+def elbo(params, x, mean, scale_tril):
+    W, psi, L, C = params.W, jnp.exp(params.log_psi), len(mean), scale_tril @ scale_tril.T
+    error = x - W @ mean - params.b
+    likelihood = -0.5 * ((error**2{spread}) / psi + jnp.log(2 * jnp.pi * psi)).sum()
+    prior = -0.5 * (mean @ mean{trace} + L * jnp.log(2 * jnp.pi))
+    entropy = {half} * jnp.linalg.slogdet(C)[1] + 0.5 * L * (1 + jnp.log(2 * jnp.pi))
+    return likelihood + {sum}
+"""
+SPREAD, TRACE = " + jnp.diag(W @ C @ W.T)", " + jnp.trace(C)"
+EM = """
+def em_step(params, xs):
+    W, b, psi = params.W, params.b, jnp.exp(params.log_psi)
+    xs = jnp.asarray(xs) - b
+    N = len(xs)
+    C = jnp.linalg.inv(jnp.eye(W.shape[1]) + W.T @ (W / psi[:, None]))
+    z = (xs / psi) @ W @ C
+    second = z.T @ z{cov}
+    new = xs.T @ z @ jnp.linalg.inv(second)
+    W = {kept}
+    psi = {noise}
+    return LinearGaussianParams(new, b, jnp.log(psi))
+"""
+COV = " + N * C"
+NOISE = "((xs**2).sum(0) - 2 * (W * (xs.T @ z)).sum(1) + jnp.diag(W @ second @ W.T)) / N"
+PREDICT = """
+def predict_last(train, known):
+    mu, cov = np.mean(train, 0), np.cov(np.transpose(train), bias=True)
+    k = np.linalg.solve(cov[:-1, :-1], cov[:-1, -1])
+    mean = {mean}
+    variance = cov[-1, -1] - k @ cov[:-1, -1]
+    return mean, np.full(len(known), {variance})
+"""
+FACTOR = """
+def predict_last(train, known):
+    train = jnp.asarray(train, jnp.float32)
+    params, _ = vj.em(linear_gaussian.FACTOR_ANALYSIS, linear_gaussian.init(train, 1), train, num_steps=300)
+    gap = jnp.full((len(known), 1), jnp.nan)
+    z, cov = jax.vmap(linear_gaussian.posterior_moments, (None, 0))(
+        params, jnp.concatenate([jnp.asarray(known), gap], 1))
+    w = params.W[-1]
+    return z @ w + params.b[-1], jnp.einsum("i,nij,j->n", w, cov, w){noise}
+"""
+GUESS = "mu[-1] + (known - mu[:-1]) @ k"
+
+# name -> {solution cell: its code}; every other cell holds the solution of the source notebook
+RIGHT = {
+    "numpy and loops": {
+        "posterior": """
+def posterior_of_z(params, x):
+    W, psi = np.asarray(params.W), np.exp(np.asarray(params.log_psi))
+    M = np.eye(W.shape[1])
+    for w, p in zip(W, psi):
+        M = M + np.outer(w, w) / p
+    votes = sum(w * (a - m) / p for w, a, m, p in zip(W, np.asarray(x), np.asarray(params.b), psi))
+    return np.linalg.solve(M, votes), np.linalg.inv(M)
+""",
+        "marginal": """
+def log_marginal(params, x):
+    W, b, log_psi = (np.asarray(p, float) for p in params)
+    error = np.asarray(x, float) - b
+    psi = np.exp(log_psi)
+    M = np.eye(W.shape[1])
+    h = np.zeros(W.shape[1])
+    for i in range(W.shape[1]):
+        h[i] = (W[:, i] * error / psi).sum()
+        for j in range(W.shape[1]):
+            M[i, j] += (W[:, i] * W[:, j] / psi).sum()
+    log_det = np.linalg.slogdet(M)[1] + log_psi.sum()
+    quadratic = (error**2 / psi).sum() - h @ np.linalg.inv(M) @ h
+    return -0.5 * (len(error) * np.log(2 * np.pi) + log_det + quadratic)
+""",
+        "elbo": """
+def elbo(params, x, mean, scale_tril):
+    W, b, log_psi = (np.asarray(p, float) for p in params)
+    m, S = np.asarray(mean, float), np.asarray(scale_tril, float)
+    total = 0.5 * len(m) + np.log(np.diag(S)).sum() - 0.5 * (m @ m + (S**2).sum())
+    for d in range(len(b)):
+        second = (float(x[d]) - b[d] - W[d] @ m)**2 + ((W[d] @ S)**2).sum()
+        total -= 0.5 * (second / np.exp(log_psi[d]) + log_psi[d] + np.log(2 * np.pi))
+    return total
+""",
+        "em": """
+def em_step(params, xs):
+    W, b, log_psi = (np.asarray(p, float) for p in params)
+    N, (D, L) = len(xs), W.shape
+    C = np.linalg.inv(np.eye(L) + W.T @ np.diag(np.exp(-log_psi)) @ W)
+    cross, second, squares = np.zeros((D, L)), np.zeros((L, L)), np.zeros(D)
+    for x in np.asarray(xs, float) - b:
+        m = C @ W.T @ (x / np.exp(log_psi))
+        cross += np.outer(x, m)
+        second += np.outer(m, m) + C
+        squares += x**2
+    new = cross @ np.linalg.inv(second)
+    psi = np.empty(D)
+    for d in range(D):
+        psi[d] = (squares[d] - 2 * new[d] @ cross[d] + new[d] @ second @ new[d]) / N
+    return LinearGaussianParams(jnp.asarray(new), jnp.asarray(b), jnp.log(jnp.asarray(psi)))
+""",
+        "predict": FACTOR.format(noise=" + jnp.exp(params.log_psi[-1])"),
+    },
+    "vmap and the library": {
+        "log-joint": """
+def log_joint(params, x, z):
+    here = densities.log_gaussian(x, params.W @ z + params.b, jnp.exp(params.log_psi / 2))
+    return here + jax.scipy.stats.norm.logpdf(z).sum()
+""",
+        "posterior": """
+@jax.jit
+def posterior_of_z(params, x):
+    def log_p(z):
+        e = (x - params.W @ z - params.b) * jnp.exp(-params.log_psi / 2)
+        return -0.5 * (z @ z + e @ e)
+    zero = jnp.zeros(params.W.shape[1])
+    cov = jnp.linalg.inv(-jax.hessian(log_p)(zero))
+    return cov @ jax.grad(log_p)(zero), cov
+""",
+        "marginal": """
+def log_marginal(params, x):
+    mean, cov = linear_gaussian.posterior_moments(params, x)
+    return linear_gaussian.log_joint(params, x, mean) - densities.log_gaussian(
+        mean, mean, jnp.linalg.cholesky(cov))
+""",
+        "elbo": """
+@jax.jit
+def elbo(params, x, mean, scale_tril):
+    return vj.elbo(linear_gaussian.log_joint, params, x, vj.cubature_nodes(mean, scale_tril))
+""",
+        "em": """
+@jax.jit
+def em_step(params, xs):
+    nodes = vj.bounds.posterior_nodes(linear_gaussian.FACTOR_ANALYSIS, params, xs, None)
+    return linear_gaussian.m_step(params, xs, nodes)
+""",
+        "predict": """
+def predict_last(train, known):
+    columns = np.column_stack([train[:, :-1], np.ones(len(train))]).astype(float)
+    slopes, rest, _, _ = np.linalg.lstsq(columns, train[:, -1].astype(float), rcond=None)
+    mean = np.column_stack([known, np.ones(len(known))]) @ slopes
+    return mean, np.full(len(known), rest[0] / (len(train) - columns.shape[1]))
+""",
+    },
+    "the dense posterior, whitening, the covariance alone": {
+        "posterior": """
+def posterior_of_z(params, x):
+    W = params.W
+    G = jnp.linalg.solve(W @ W.T + jnp.diag(jnp.exp(params.log_psi)), W).T
+    return G @ (x - params.b), jnp.eye(W.shape[1]) - G @ W
+""",
+        "marginal": """
+def log_marginal(params, x):
+    sd = jnp.exp(params.log_psi / 2)
+    U, d, _ = jnp.linalg.svd(params.W / sd[:, None], full_matrices=False)
+    e = (x - params.b) / sd
+    along = U.T @ e
+    quadratic = e @ e - (along**2 * d**2 / (1 + d**2)).sum()
+    return -0.5 * (quadratic + jnp.log1p(d**2).sum() + params.log_psi.sum() + len(x) * jnp.log(2 * jnp.pi))
+""",
+        "elbo": """
+def elbo(params, x, mean, scale_tril):
+    m, C = linear_gaussian.posterior_moments(params, x)
+    return linear_gaussian.log_marginal(params, x) - densities.kl_gaussian(
+        mean, scale_tril, m, jnp.linalg.cholesky(C))
+""",
+        "em": """
+def em_step(params, xs):
+    W, b, log_psi = params
+    xs = np.asarray(xs)
+    S = (xs - b).T @ (xs - b) / len(xs)
+    B = np.linalg.solve(W @ W.T + np.diag(np.exp(log_psi)), W).T
+    second = np.eye(W.shape[1]) - B @ W + B @ S @ B.T
+    new = np.linalg.solve(second, B @ S).T
+    return params._replace(W=new, log_psi=np.log(np.diag(S - new @ B @ S)))
+""",
+    },
+}
+
+# name -> (cells, the tests that must fail, words that must be in the message of one of them)
+WRONG = {
+    "no prior in the joint": (
+        {"log-joint": JOINT.format(b=" - b", psi="psi", dims="len(x)", prior="")},
+        {"log-joint-value", "log-joint-vmap"},
+        "Is the prior of z missing?",
+    ),
+    "one log 2 pi in the joint": (
+        {"log-joint": JOINT.format(b=" - b", psi="psi", dims="1", prior=PRIOR)},
+        {"log-joint-value"},
+        "Is log(2 pi) there once?",
+    ),
+    "numpy where jit is asked": (
+        {"log-joint": JOINT.format(b=" - b", psi="psi", dims="(len(x) + len(z))", prior=PRIOR).replace("jnp", "np")},
+        {"log-joint-vmap"},
+        "Tracer",
+    ),
+    "precision for covariance": (
+        {"posterior": POSTERIOR.format(psi=PSI, prior=EYE, mean=VOTES, cov="M")},
+        {"posterior-cov"},
+        "Is this the precision?",
+    ),
+    "no prior in the posterior": (
+        {"posterior": POSTERIOR.format(psi=PSI, prior="", mean=VOTES, cov="C")},
+        {"posterior-cov", "posterior-mean"},
+        "the I in M?",
+    ),
+    "deviation for variance in the posterior": (
+        {"posterior": POSTERIOR.format(psi="jnp.exp(params.log_psi / 2)", prior=EYE, mean=VOTES, cov="C")},
+        {"posterior-cov", "posterior-mean"},
+        "Is the noise taken by its deviation?",
+    ),
+    "not centred": (
+        {"posterior": POSTERIOR.format(psi=PSI, prior=EYE, mean="C @ W.T @ (x / psi)", cov="C")},
+        {"posterior-mean"},
+        "Is x centred?",
+    ),
+    "dense marginal": (
+        {"marginal": DENSE.format(low_rank="params.W @ params.W.T + ")},
+        {"marginal-camera"},
+        "",
+    ),
+    "dense marginal in numpy": (
+        {"marginal": DENSE.format(low_rank="np.asarray(params.W) @ np.asarray(params.W).T + ").replace("jnp", "np")},
+        {"marginal-camera"},
+        "Unable to allocate",
+    ),
+    "no W W' in the marginal": (
+        {
+            "marginal": "def log_marginal(params, x):\n    return jax.scipy.stats.norm.logpdf("
+            "x, params.b, jnp.exp(params.log_psi / 2)).sum()"
+        },
+        {"marginal-value", "marginal-camera"},
+        "Is W W' missing",
+    ),
+    "log determinant with the wrong sign": (
+        {"marginal": MARGINAL.format(sign="-", log_det=LOG_DET.replace("- 0.5", "+ 0.5", 1), dims="x.size")},
+        {"marginal-value", "marginal-camera"},
+        "Is the log determinant added?",
+    ),
+    "no entropy": (
+        {"elbo": ELBO.format(spread=SPREAD, trace=TRACE, half="0.5", sum="prior")},
+        {"elbo-gap"},
+        "Is the entropy of q missing?",
+    ),
+    "no spread around the mean": (
+        {"elbo": ELBO.format(spread="", trace="", half="0.5", sum="prior + entropy")},
+        {"elbo-gap"},
+        "with no spread around it",
+    ),
+    "no prior in the bound": (
+        {"elbo": ELBO.format(spread=SPREAD, trace=TRACE, half="0.5", sum="entropy")},
+        {"elbo-move", "elbo-gap"},
+        "Is log N(z; 0, I) missing?",
+    ),
+    "covariance of z dropped": (
+        {"em": EM.format(cov="", kept="new", noise=NOISE)},
+        {"em-loadings", "em-noise", "em-climb"},
+        "Is the covariance of z missing",
+    ),
+    "stale W in the noise": (
+        {"em": EM.format(cov=COV, kept="W", noise=NOISE)},
+        {"em-noise"},
+        "Is the old W in the noise?",
+    ),
+    "no 1/N in the noise": (
+        {"em": EM.format(cov=COV, kept="new", noise=NOISE.removesuffix(" / N"))},
+        {"em-noise", "em-climb"},
+        "Is 1 / N missing?",
+    ),
+    "no noise in the guess": (
+        {"predict": FACTOR.format(noise="")},
+        {"predict-station", "predict-days"},
+        "Is the noise of the last one missing?",
+    ),
+    "the mean is not added": (
+        {"predict": PREDICT.format(mean="(known - mu[:-1]) @ k", variance="variance")},
+        {"predict-station"},
+        "Is the mean of the last one not added?",
+    ),
+    "deviation for the variance": (
+        {"predict": PREDICT.format(mean=GUESS, variance="variance**0.5")},
+        {"predict-station"},
+        "Is this the deviation?",
+    ),
+    "hard-coded for the visible test": (
+        {
+            "log-joint": """
+def log_joint(params, x, z):
+    return -0.5 * (z @ z + (((x - params.W @ z - params.b) / jnp.array([3, 4, 10.0]))**2).sum()
+                   + jnp.log(9.0 * 16 * 100) + 4 * jnp.log(2 * jnp.pi))
+""",
+            "posterior": """
+def posterior_of_z(params, x):
+    return jnp.array([13 / 15]), jnp.array([[2 / 15]])
+""",
+            "em": """
+def em_step(params, xs):
+    return LinearGaussianParams(jnp.array([[1.5], [1.0]]), jnp.zeros(2), jnp.log(jnp.array([11 / 6, 4 / 3])))
+""",
+        },
+        {"log-joint-value", "log-joint-vmap", "posterior-mean", "posterior-cov", "em-loadings", "em-noise", "em-climb"},
+        "log p(x, z)",
+    ),
+}

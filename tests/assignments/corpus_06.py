@@ -1,0 +1,252 @@
+"""Answers to problem set 6: right ones of several kinds, and the mistakes that are made most."""
+
+PICTURE = "def log_picture(x, logits):\n    {before}\n    return {value}"
+NAIVE = "p = jax.nn.sigmoid(logits)"
+LOGS = "(x * jnp.log(p) + (1 - x) * jnp.log(1 - p))"
+PRICE = "def price(mean, log_scale):\n    return {value}"
+DRAW = """
+def draw_codes(key, mean, log_scale, num):
+    eps = jax.random.normal(key, {shape})
+    return {value}
+"""
+BOUND = """
+def one_draw_bound(key, decoder, x, mean, log_scale):
+    s = jnp.exp(log_scale)
+    z = {z}
+    kl = 0.5 * (s**2 + mean**2 - 1 - 2 * log_scale).sum()
+    log_p = densities.log_bernoulli(x, decoder(z))
+    return {value}
+"""
+DRAWN = "mean + s * jax.random.normal(key, mean.shape)"
+OBJECTIVE = """
+def objective(params, xs, key):
+    def one(x, k):
+        mean, log_s = encode(params, x)
+        z = mean + jnp.exp(log_s) * jax.random.normal(k, mean.shape)
+        kl = 0.5 * (jnp.exp(2 * log_s) + mean**2 - 1 - 2 * log_s).sum()
+        return densities.log_bernoulli(x, params.decoder(z)) - {beta} * kl
+    keys = {keys}
+    return {sign} jax.vmap(one)(xs, keys).{mean}()
+"""
+OWN_KEYS = "jax.random.split(key, len(xs))"
+SCORE = """
+def score(key, decoder, x, mean, log_scale, num):
+    s = jnp.exp(log_scale)
+    eps = jax.random.normal(key, {shape}) * jnp.ones((num, 1))
+    z = mean + s * eps
+    log_w = jax.vmap(lambda z, e: densities.log_bernoulli(x, decoder(z)) - 0.5 * (z**2).sum()
+                     + 0.5 * (e**2).sum() + log_scale.sum())(z, eps)
+    return {value}
+"""
+EACH_ITS_OWN = "(num, len(mean))"
+
+# name -> {solution cell: its code}; every other cell holds the solution of the source notebook
+RIGHT = {
+    "numpy and loops": {
+        "picture": """
+def log_picture(x, logits):
+    total = 0.0
+    for d in range(len(x)):
+        total += jax.nn.log_sigmoid(jnp.where(x[d] > 0, logits[d], -logits[d]))
+    return total
+""",
+        "price": """
+def price(mean, log_scale):
+    mean, log_scale = np.asarray(mean, float), np.asarray(log_scale, float)
+    total = 0.0
+    for m, l in zip(mean, log_scale):
+        total += (m**2 + np.exp(l) ** 2 - 1) / 2 - l
+    return total
+""",
+        "draw": """
+def draw_codes(key, mean, log_scale, num):
+    columns = []
+    for j, k in enumerate(jax.random.split(key, len(mean))):
+        columns.append(mean[j] + jnp.exp(log_scale[j]) * jax.random.normal(k, (num,)))
+    return jnp.stack(columns, axis=1)
+""",
+        "objective": """
+def objective(params, xs, key):
+    total = 0.0
+    eps = jax.random.normal(key, (len(xs), 2))
+    means, scales = jax.vmap(params.encoder)(xs)
+    zs = means + scales * eps
+    logits = jax.vmap(params.decoder)(zs)
+    for d in range(2):
+        total -= (0.5 * (scales[:, d] ** 2 + means[:, d] ** 2 - 1) - jnp.log(scales[:, d])).mean()
+    return total + (xs * logits - jax.nn.softplus(logits)).sum(1).mean()
+""",
+        "score": """
+def score(key, decoder, x, mean, log_scale, num):
+    total = -jnp.inf
+    for k in jax.random.split(key, num):
+        eps = jax.random.normal(k, mean.shape)
+        z = mean + jnp.exp(log_scale) * eps
+        log_w = (densities.log_bernoulli(x, decoder(z)) - 0.5 * z @ z + 0.5 * eps @ eps + log_scale.sum())
+        total = jnp.logaddexp(total, log_w)
+    return total - np.log(num)
+""",
+    },
+    "vmap and the library": {
+        "picture": "def log_picture(x, logits):\n    return densities.log_bernoulli(x, logits)",
+        "draw": """
+def draw_codes(key, mean, log_scale, num):
+    return vj.sample_nodes(key, mean, jnp.exp(log_scale), num).z
+""",
+        "bound": """
+def one_draw_bound(key, decoder, x, mean, log_scale):
+    params = vae.VAEParams(None, decoder, None)
+    return vj.elbo(vae.log_joint, params, x, vj.sample_nodes(key, mean, jnp.exp(log_scale), 1))
+""",
+        "objective": """
+def objective(params, xs, key):
+    return vj.mean_bound(vae.make_vae("bernoulli"), params, xs, key)
+""",
+        "score": """
+def score(key, decoder, x, mean, log_scale, num):
+    params = vae.VAEParams(None, decoder, None)
+    return vj.iw_bound(vae.log_joint, params, x, vj.sample_nodes(key, mean, jnp.exp(log_scale), num))
+""",
+    },
+    "another form of the bound, another order of noise": {
+        "picture": """
+def log_picture(x, logits):
+    return -jax.nn.softplus((1 - 2 * x) * logits).sum()
+""",
+        "price": """
+def price(mean, log_scale):
+    log_var = 2 * jnp.asarray(log_scale)
+    return -0.5 * jnp.sum(1 + log_var - jnp.square(jnp.asarray(mean)) - jnp.exp(log_var))
+""",
+        "draw": """
+def draw_codes(key, mean, log_scale, num):
+    factor = jnp.diag(jnp.exp(log_scale))
+    eps = jax.random.normal(key, (len(mean), num))
+    return (jnp.asarray(mean)[:, None] - factor @ eps).T
+""",
+        "bound": """
+def one_draw_bound(key, decoder, x, mean, log_scale):
+    scale = jnp.exp(log_scale)
+    z = mean - scale * jax.random.normal(key, mean.shape)
+    log_q = densities.log_gaussian(z, mean, scale)
+    log_p_z = densities.log_gaussian(z, jnp.zeros_like(z), jnp.ones_like(z))
+    return densities.log_bernoulli(x, decoder(z)) + log_p_z - log_q
+""",
+        "objective": """
+def objective(params, xs, key):
+    def one(x, i):
+        mean, scale = params.encoder(x)
+        z = mean + scale * jax.random.normal(jax.random.fold_in(key, i), mean.shape)
+        log_q = densities.log_gaussian(z, mean, scale)
+        return vae.log_joint(params, x, z) - log_q
+    return jnp.sum(jax.vmap(one)(xs, jnp.arange(len(xs)))) / len(xs)
+""",
+    },
+}
+
+# name -> (cells, the tests that must fail, words that must be in the message of one of them)
+WRONG = {
+    "mean over pixels": (
+        {"picture": PICTURE.format(before="", value="(x * logits - jax.nn.softplus(logits)).mean()")},
+        {"picture-value", "picture-stable"},
+        "Is it a mean over pixels?",
+    ),
+    "log of a rounded sigmoid": (
+        {"picture": PICTURE.format(before=NAIVE, value=f"{LOGS}.sum()")},
+        {"picture-stable"},
+        "right twice, wrong twice",
+    ),
+    "sigmoid twice, log-variance as deviation": (
+        {
+            "picture": PICTURE.format(before=NAIVE, value="(x * p - jax.nn.softplus(p)).sum()"),
+            "price": PRICE.format(value="0.5 * (jnp.exp(log_scale) + mean**2 - 1 - log_scale).sum()"),
+        },
+        {"picture-value", "picture-stable", "price-value", "price-sharp"},
+        "the log of the deviation, not of the variance",
+    ),
+    "minus log p, KL negative": (
+        {
+            "picture": PICTURE.format(before="", value="(jax.nn.softplus(logits) - x * logits).sum()"),
+            "price": PRICE.format(value="0.5 * (1 + 2 * log_scale - mean**2 - jnp.exp(2 * log_scale)).sum()"),
+        },
+        {"picture-value", "picture-stable", "price-value", "price-sharp"},
+        "It is negative, and no KL is",
+    ),
+    "reversed KL, squared scale in the draw": (
+        {
+            "price": PRICE.format(value="(log_scale + 0.5 * (1 + mean**2) * jnp.exp(-2 * log_scale) - 0.5).sum()"),
+            "draw": DRAW.format(shape="(num, len(mean))", value="mean + jnp.exp(log_scale) ** 2 * eps"),
+        },
+        {"price-value", "price-sharp", "draw-spread", "draw-slope"},
+        "Which of the two is averaged over?",
+    ),
+    "log of the exponential, one noise for all numbers": (
+        {
+            "price": "def price(mean, log_scale):\n    s = jnp.exp(jnp.asarray(log_scale, jnp.float32))\n"
+            "    return 0.5 * (s**2 + mean**2 - 1 - 2 * jnp.log(s)).sum()",
+            "draw": DRAW.format(shape="(num, 1)", value="mean + jnp.exp(log_scale) * eps"),
+        },
+        {"price-sharp", "draw-spread"},
+        "each number has noise of its own",
+    ),
+    "path cut, twice": (
+        {
+            "draw": DRAW.format(
+                shape="(num, len(mean))", value="jax.lax.stop_gradient(mean + jnp.exp(log_scale) * eps)"
+            ),
+            "bound": BOUND.format(z=f"jax.lax.stop_gradient({DRAWN})", value="log_p - kl"),
+        },
+        {"draw-slope", "bound-slope"},
+        "is the draw cut off",
+    ),
+    "KL twice, a sum over the batch": (
+        {
+            "bound": BOUND.format(z=DRAWN, value="(log_p - kl) - kl"),
+            "objective": OBJECTIVE.format(beta=1, keys=OWN_KEYS, sign="", mean="sum"),
+        },
+        {"bound-mean", "bound-slope", "objective-mean"},
+        "Did you sum over the batch?",
+    ),
+    "reconstruction twice, one key for the batch": (
+        {
+            "bound": BOUND.format(z=DRAWN, value="(log_p - kl) + log_p"),
+            "objective": OBJECTIVE.format(beta=1, keys="jnp.repeat(key[None], len(xs), 0)", sign="", mean="mean"),
+        },
+        {"bound-mean", "bound-slope", "objective-noise"},
+        "Is the reconstruction counted twice?",
+    ),
+    "no price at all, the mean of the logs": (
+        {
+            "objective": OBJECTIVE.format(beta=0, keys=OWN_KEYS, sign="", mean="mean"),
+            "score": SCORE.format(shape=EACH_ITS_OWN, value="log_w.mean()"),
+        },
+        {"objective-mean", "wardrobe", "score-mean", "score-large"},
+        "S = 30 is log p(x), nearly",
+    ),
+    "a loss for an objective, log of rounded weights": (
+        {
+            "objective": OBJECTIVE.format(beta=1, keys=OWN_KEYS, sign="-", mean="mean"),
+            "score": SCORE.format(shape=EACH_ITS_OWN, value="jnp.log(jnp.exp(log_w).mean())"),
+        },
+        {"objective-mean", "wardrobe", "score-large"},
+        "is there a minus too many?",
+    ),
+    "1/S missing": (
+        {"score": SCORE.format(shape=EACH_ITS_OWN, value="jax.nn.logsumexp(log_w)")},
+        {"score-mean", "score-large"},
+        "Is 1 / S missing?",
+    ),
+    "one draw, S times": (
+        {"score": SCORE.format(shape="(len(mean),)", value="jax.nn.logsumexp(log_w) - jnp.log(num)")},
+        {"score-large"},
+        "S = 30 is log p(x), nearly",
+    ),
+    "hard-coded for the visible test": (
+        {
+            "picture": PICTURE.format(before="", value="each.sum() + 0 * logits.sum()"),
+            "price": PRICE.format(value="expected + 0 * mean.sum()"),
+        },
+        {"picture-value", "picture-stable", "price-value", "price-sharp"},
+        "of other pictures",
+    ),
+}
