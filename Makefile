@@ -10,7 +10,7 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments assignments grade chapters seeds data clean
+.PHONY: help lab test test-assignments assignments grade chapters seeds bench bench-quick data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,7 +23,7 @@ test: .venv/ready-dev ## run every test, and every chapter as a test
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-assignments: .venv/ready-dev ## grade the whole corpus of right and wrong answers to the problem sets
-	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/assignments
+	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 tests/assignments
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
@@ -40,11 +40,17 @@ seeds: .venv/ready-dev ## run the chapters with ten other seeds: their outputs m
 	  VAEJAX_SEED=$$seed JAX_PLATFORMS=cpu $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile chapters \
 	  || exit 1; done
 
+bench: .venv-bench/ready ## measure every kernel beside its peers (an hour) and write BENCHMARKS.md
+	@.venv-bench/bin/python tests/benchmarks/run.py
+
+bench-quick: .venv-bench/ready ## the same on small problems, in two minutes; prints only
+	@.venv-bench/bin/python tests/benchmarks/run.py --quick
+
 data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py
 
 clean: ## remove what was built and installed here
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml
@@ -65,6 +71,13 @@ clean: ## remove what was built and installed here
 .venv/ready-dev: .venv/ready requirements-dev.txt requirements-teaching.txt
 	@echo "Installing what the tests need"
 	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-teaching.txt || { $(no-install); }
+	@touch $@
+
+.venv-bench/ready: requirements.txt requirements-bench.txt pyproject.toml
+	@echo "Installing the peers, with PyTorch several GB"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install -r requirements.txt -r requirements-bench.txt -e . \
+	  || { $(no-install); }
 	@touch $@
 
 define no-install

@@ -33,6 +33,7 @@ RANGES = {req.name: req for req in map(Requirement, PYPROJECT["project"]["depend
 PINNED = requirements("requirements.txt")
 DEV = requirements("requirements-dev.txt")
 TEACHING = requirements("requirements-teaching.txt")
+BENCH = requirements("requirements-bench.txt")
 
 
 def test_requirements_are_the_ten_of_the_book():
@@ -41,7 +42,9 @@ def test_requirements_are_the_ten_of_the_book():
     assert not set(DEV) & expected and set(TEACHING) == {"nbgrader"}
 
 
-@pytest.mark.parametrize("req", [*PINNED.values(), *DEV.values(), *TEACHING.values()], ids=lambda req: req.name)
+@pytest.mark.parametrize(
+    "req", [*PINNED.values(), *DEV.values(), *TEACHING.values(), *BENCH.values()], ids=lambda req: req.name
+)
 def test_pins_are_exact_and_inside_the_ranges(req):
     (spec,) = req.specifier
     assert spec.operator == "==" and "*" not in spec.version
