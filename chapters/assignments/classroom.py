@@ -212,7 +212,7 @@ def rebuild(template, theirs):
 
     Test cells are ours, whatever was done to them. Cells that the student has added stay where they were.
     """
-    flags, answers, extra, place = [], {}, {None: []}, None
+    flags, answers, extra, place, judges = [], {}, {None: []}, None, _judges(template)
     ours = {_id(cell): cell for cell in template.cells if _id(cell)}
     for cell in theirs.cells:
         name = _id(cell)
@@ -234,6 +234,8 @@ def rebuild(template, theirs):
             flags.append(f"{name} was deleted: ours is used")
         elif name and cell.metadata.nbgrader["solution"]:
             cell.source = str(answers[name].source)
+            if cell.cell_type == "code" and (called := _names_used(cell.source) & judges):
+                flags.append(f"{name} calls {', '.join(sorted(called))}, which belongs to a test")
         cells += [cell, *extra.get(name, [])] if name else [cell]
     template.cells = cells
     return template, flags
@@ -245,6 +247,30 @@ def _id(cell):
 
 def _is_theirs(cell):
     return cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("locked")
+
+
+def _judges(notebook):
+    """The functions that belong to tests: those of test cells, and of locked cells whose name ends in -judge."""
+    return {
+        name
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not _is_theirs(cell)
+        if cell.metadata.nbgrader["grade"] or _id(cell).endswith("-judge")
+        for name in _names_bound(cell.source)
+    }
+
+
+def _names_used(source):
+    """The names that a cell reads and does not bind itself; none if it is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return set()
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - bound
 
 
 def _names_bound(source):

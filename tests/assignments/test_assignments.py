@@ -123,6 +123,15 @@ TRICKS = {
     "exit": (trick("mean", "import sys\nsys.exit(0)"), {"mean-check"}, "mean tried to stop Python"),
     "stubborn": (trick("mean", STUBBORN), {"mean-check"}, "mean stopped Python, or could not be stopped"),
     "crash": (trick("mean", "import ctypes\nctypes.string_at(0)"), {"mean-check"}, "mean stopped Python"),
+    "calls the judge": (
+        trick(
+            "rate",
+            "def fit_rate(xs):\n    rates = np.linspace(0.01, 9, 9999)\n"
+            "    return rates[np.argmax([score_rate(r, bulbs) for r in rates])]",
+        ),
+        {"rate-check"},
+        "rate calls score_rate, which belongs to a test",
+    ),
     "quit": (trick("mean", "quit()"), {"mean-check"}, "mean stopped Python"),
     "redefined": (trick("mean", REDEFINE), {"mean-check"}, "check was replaced, and put back; np was replaced"),
     "transformed": (trick("mean", TRANSFORM), {"mean-check"}, "mean stopped Python"),
