@@ -112,7 +112,7 @@ def one_textbook_step(params, xs):
 
 
 @pytest.mark.parametrize("budget", [gmm.BUDGET, 0])  # features stored, or built inside the scan
-@given(seed=seeds, num_examples=st.sampled_from([60, 512, 1100]))
+@given(seed=seeds, num_examples=st.sampled_from([60, gmm.CHUNK, 1100]))
 def test_the_fused_step_is_the_textbook_step(budget, seed, num_examples):
     xs, start = random_problem(seed, num_examples)
     fused, bound, chunks = one_fused_step(start, xs, budget)

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA, FactorAnalysis
 
 import vaejax as vj
 from vaejax import linear_gaussian as lg
-from vaejax.pca import _pca
+from vaejax.pca import CHUNK, mean_and_cov
 
 SHAPES = [(50, 4), (5, 12), (7, 7)]
 
@@ -97,8 +97,37 @@ def test_no_variance_is_negative():
 
 
 def test_with_fewer_examples_than_features_no_matrix_is_features_by_features():
-    text = _pca.lower(jnp.asarray(cloud(0, 5, 12)), num_latents=3).as_text()
-    assert "tensor<5x5x" in text and "tensor<12x12x" not in text
+    xs = np.random.default_rng(0).standard_normal((3, 300_000)).astype(np.float32)  # such a matrix: 360 GB
+    centred = xs.astype(float) - xs.mean(0, dtype=float)
+    assert_close(lg.pca(xs, 2).variances.sum() / (centred**2).sum() * 3, 1, atol=1e-4)
+
+
+@given(seeds)
+def test_mean_and_covariance_by_chunks_are_numpys(seed):
+    xs = 1e4 + cloud(seed, CHUNK + 300, 3)
+    for table in (xs, jnp.asarray(xs)):
+        mean, cov = mean_and_cov(table)
+        assert_close(mean, xs.mean(0), atol=1e-8)
+        assert_close(cov, np.cov(xs.T, bias=True), atol=1e-7)
+    mean, cov = jax.jit(mean_and_cov)(xs)
+    assert_close(cov, np.cov(xs.T, bias=True), atol=1e-7)
+    single = mean_and_cov(xs.astype(np.float32))[1]
+    assert single.dtype == np.float32
+    assert_close(single, np.cov(xs.astype(np.float32).astype(float).T, bias=True), atol=1e-2)
+
+
+def test_a_summary_stands_for_the_data_from_the_start_to_the_fit():
+    xs = cloud(1, 200, 5)
+    summary = lg.summarize(xs)
+    jax.tree.map(assert_close, lg.ppca_mle(summary, 2), lg.ppca_mle(xs, 2))
+    start = lg.init(summary, 2)
+    jax.tree.map(assert_close, start, lg.init(xs, 2))
+    short, long = (vj.em(lg.FACTOR_ANALYSIS, start, data, num_steps=20) for data in (summary, xs))
+    jax.tree.map(assert_close, short, long)
+    with pytest.raises(ValueError, match="needs one less than min"):
+        lg.ppca_mle(summary, 5)
+    with pytest.raises(ValueError, match="beside examples of 5 features"):
+        vj.em(lg.FACTOR_ANALYSIS, lg.init(cloud(0, 20, 4), 2), summary, num_steps=1)
 
 
 def test_a_constant_feature_has_no_weight():

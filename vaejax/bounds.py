@@ -163,8 +163,8 @@ def check_examples(xs, as_table=False):
     for leaf in leaves:
         if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
-        num_bad = int((~jnp.isfinite(leaf)).sum())
-        if num_bad:
+        if not (np.isfinite(leaf).all() if isinstance(leaf, np.ndarray) else _all_finite(leaf)):
+            num_bad = int((~jnp.isfinite(leaf)).sum())
             raise ValueError(
                 f"the data hold {num_bad} NaN or infinite entries: expected finite numbers; drop those examples, fill "
                 "them in, or pass the values together with a mask and let log_joint read the mask"
@@ -181,3 +181,8 @@ def _on_support(log_joint, params, x, nodes):
     """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
     used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
     return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)
+
+
+@jax.jit
+def _all_finite(leaf):
+    return jnp.isfinite(leaf).all()

@@ -50,8 +50,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     if tol is not None and not tol >= 0:
         raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
     tol = -np.inf if tol is None else tol
-    data = jax.tree.map(jnp.asarray, xs)
-    data = model.summarize(data) if fused else data
+    data = model.summarize(xs) if fused else jax.tree.map(jnp.asarray, xs)
     params, history, steps_done = _em(model, fused, int(num_steps), _own_copy(params), data, key, tol)
     history = history[: int(steps_done)]
     _check_history(history, 0, "the parameters may have collapsed: try another start or a guarded model")

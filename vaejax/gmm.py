@@ -23,8 +23,8 @@ from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
 from vaejax.nodes import check_count, enumerate_nodes
 
-CHUNK = 512  # examples that the fused step looks at together
-BUDGET = 2**28  # bytes of features that the fused step may store; beyond, it builds them as it goes
+CHUNK = 1024  # examples that the fused step looks at together
+BUDGET = 2**29  # bytes of features that the fused step may store; beyond, it builds them as it goes
 
 
 class GMMParams(NamedTuple):
@@ -187,6 +187,12 @@ class Summary(NamedTuple):
 
 def summarize(xs):
     """Whiten the data and lay them out in chunks for `em_step`. xs (N, D) -> Summary."""
+    stored = len(xs) * _num_features(xs.shape[1]) * xs.dtype.itemsize <= BUDGET
+    return _summarize(xs, stored)
+
+
+@partial(jax.jit, static_argnames="stored")
+def _summarize(xs, stored):
     num_examples, dim = xs.shape
     center, scale = _center_and_scale(xs)
     num_chunks = -(-num_examples // CHUNK)
@@ -194,9 +200,7 @@ def summarize(xs):
     white = jnp.pad(white, ((0, 0), (0, num_chunks * CHUNK - num_examples)))
     chunks = white.reshape(dim, num_chunks, CHUNK).transpose(1, 0, 2)
     mask = (jnp.arange(num_chunks * CHUNK) < num_examples).astype(xs.dtype).reshape(num_chunks, CHUNK)
-    if num_chunks * CHUNK * _num_features(dim) * xs.dtype.itemsize <= BUDGET:
-        chunks = jax.vmap(_features)(chunks)
-    return Summary(center, scale, mask, chunks)
+    return Summary(center, scale, mask, jax.vmap(_features)(chunks) if stored else chunks)
 
 
 def em_step(params, summary, min_variance=1e-6):

@@ -23,7 +23,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, cubature_nodes
-from vaejax.pca import PCAResult, als, pca, project, reconstruct
+from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
 
 __all__ = [
     "FACTOR_ANALYSIS",
@@ -130,29 +130,31 @@ def init(xs, num_latents):
     """A start for EM: PPCA in closed form. Missing entries are filled with the mean of their column for this once.
 
     Args:
-        xs: (N, D) floats, NaN where missing.
+        xs: (N, D) floats, NaN where missing; or the `summarize` of complete ones, which EM can then share.
         num_latents: L. D - 1 loadings can fit any covariance: from there on a warning says so, and further columns of
             W are zero, and stay so.
 
     Returns:
         LinearGaussianParams.
     """
-    xs = _check_table(xs)
+    xs = xs if isinstance(xs, Summary) else _check_table(xs)
     check_count("num_latents", num_latents)
-    if xs.shape[1] < 2:
+    num_examples, num_features = _shape(xs)
+    if num_features < 2:
         raise ValueError(
-            f"xs has shape {xs.shape}: one feature alone has nothing in common with another; expected D > 1"
+            f"xs has shape {_shape(xs)}: one feature alone has nothing in common with another; expected D > 1"
         )
-    filled = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
-    most = min(xs.shape[1] - 1, len(xs) - 1)
+    most = min(num_features - 1, num_examples - 1)
     if num_latents > most:
         warnings.warn(
-            f"{num_latents} latents for {xs.shape[1]} features and {len(xs)} examples: {most} loadings can fit their "
-            "covariance exactly, so W is not identified; the further columns stay zero",
+            f"{num_latents} latents for {num_features} features and {num_examples} examples: {most} loadings can fit "
+            "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
-    params = ppca_mle(filled, min(num_latents, most))
-    unused = jnp.zeros((xs.shape[1], num_latents - min(num_latents, most)), params.W.dtype)
+    if not isinstance(xs, Summary) and np.isnan(xs).any():
+        xs = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
+    params = ppca_mle(xs, min(num_latents, most))
+    unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
     return params._replace(W=jnp.concatenate([params.W, unused], 1))
 
 
@@ -162,7 +164,7 @@ def ppca_mle(xs, num_latents):
     psi = the mean of the D - L smallest eigenvalues,  W = the L largest eigenvectors, each times sqrt(eigenvalue - psi)
 
     Args:
-        xs: (N, D) finite floats, N > 1.
+        xs: (N, D) finite floats, N > 1, or their `summarize`.
         num_latents: L, at most min(N, D) - 1.
 
     Returns:
@@ -174,11 +176,14 @@ def ppca_mle(xs, num_latents):
     Source: Tipping and Bishop (1999), Probabilistic Principal Component Analysis; Bishop (2006), section 12.2.1,
     (12.45) and (12.46).
     """
-    params = pca(xs, num_latents)
-    num_features = np.shape(xs)[1]
-    if num_latents > min(np.shape(xs)) - 1:
-        raise ValueError(f"num_latents is {num_latents}, but PPCA on {np.shape(xs)} needs one less than min(N, D)")
-    total = jnp.asarray(xs).var(0)
+    num_examples, num_features = _shape(xs)
+    if isinstance(xs, Summary):
+        check_count("num_latents", num_latents)
+        params, total = pca_of_cov(xs.mean, xs.cov, min(num_latents, num_features)), jnp.diagonal(xs.cov)
+    else:
+        params, total = pca(xs, num_latents), jnp.asarray(xs).var(0)
+    if num_latents > min(num_examples, num_features) - 1:
+        raise ValueError(f"num_latents is {num_latents}, but PPCA on {_shape(xs)} needs one less than min(N, D)")
     psi = (total.sum() - params.variances.sum()) / (num_features - num_latents)
     psi = jnp.maximum(psi, NOISE_FLOOR * jnp.where(total.sum() > 0, total.mean(), 1))
     W = params.W * jnp.sqrt(jnp.maximum(params.variances - psi, 0))[None]
@@ -226,12 +231,16 @@ class Summary(NamedTuple):
 
 
 def summarize(xs):
-    """Mean and covariance of xs (N, D): EM on them costs the same for any N. ValueError where xs holds NaN."""
-    if not isinstance(xs, jax.core.Tracer) and bool(jnp.isnan(xs).any()):
+    """Mean and covariance of xs (N, D): EM on them costs the same for any N. ValueError where xs holds NaN.
+
+    `init`, `ppca_mle` and `vaejax.em` take a summary in place of xs, and so need not look at the data again.
+    """
+    if isinstance(xs, Summary):
+        return xs
+    if not isinstance(xs, jax.core.Tracer) and bool((np if isinstance(xs, np.ndarray) else jnp).isnan(xs).any()):
         raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
-    mean = xs.mean(0)
-    centred = xs - mean[None]
-    return Summary(jnp.asarray(len(xs), xs.dtype), mean, centred.T @ centred / len(xs))
+    mean, cov = mean_and_cov(xs)
+    return Summary(jnp.asarray(len(xs), mean.dtype), mean, cov)
 
 
 def em_step(params, summary, shared_noise=False):
@@ -295,7 +304,7 @@ def varimax(W, num_steps=100):
 
 def validate(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
-    num_features = _check_table(xs).shape[1]
+    num_features = _shape(xs if isinstance(xs, Summary) else _check_table(xs))[1]
     W, b, log_psi = (np.asarray(p) for p in params)
     if W.ndim != 2 or W.shape[0] != num_features or b.shape != (num_features,) or log_psi.shape != (num_features,):
         raise ValueError(
@@ -312,13 +321,19 @@ FACTOR_ANALYSIS = LatentModel(
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True), em_step=partial(em_step, shared_noise=True))
 
 
+def _shape(xs):
+    """(N, D) of a table or of its summary."""
+    return (int(xs.num_examples), xs.mean.size) if isinstance(xs, Summary) else np.shape(xs)
+
+
 def _check_table(xs):
     """A table that may hold NaN, but no infinity, no column without an entry, and more than one row."""
     xs = np.asarray(xs)
-    check_examples(np.where(np.isnan(xs), 0, xs) if xs.dtype.kind == "f" else xs, as_table=True)
+    missing = np.isnan(xs) if xs.dtype.kind == "f" else np.zeros(1, bool)
+    check_examples(np.where(missing, 0, xs) if missing.any() else xs, as_table=True)
     if len(xs) < 2:
         raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
-    never = np.isnan(xs).all(0)
+    never = missing.all(0)
     if never.any():
         raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
     return xs

@@ -16,6 +16,8 @@ from jax import Array
 from vaejax.bounds import check_examples
 from vaejax.nodes import check_count
 
+CHUNK = 4096  # examples that are centred together
+
 
 class PCAResult(NamedTuple):
     """The best plane of L dimensions through a data set in D dimensions."""
@@ -45,7 +47,9 @@ def pca(xs, num_latents):
     Source: Bishop (2006), Pattern Recognition and Machine Learning, sections 12.1.1, 12.1.2 and 12.1.4.
     """
     _check(xs, num_latents)
-    return _pca(jnp.asarray(xs), int(num_latents))
+    if len(xs) < xs.shape[1]:
+        return _pca_of_few(jnp.asarray(xs), int(num_latents))
+    return pca_of_cov(*mean_and_cov(xs), int(num_latents))
 
 
 def project(params, x):
@@ -84,17 +88,47 @@ def als(xs, num_latents, num_steps, key):
     return _als(jnp.asarray(xs), int(num_latents), int(num_steps), key)
 
 
+def mean_and_cov(xs):
+    """Mean (D,) and covariance (D, D), with 1/N, of xs (N, D).
+
+    On the CPU by numpy: its BLAS knows that X'X is symmetric and does half the work, which XLA does not. Chunks are
+    centred one by one, so that they stay in the cache and a large mean costs no digits.
+    """
+    if isinstance(xs, jax.core.Tracer) or (isinstance(xs, Array) and xs.devices() != set(jax.devices("cpu"))):
+        mean = xs.mean(0)
+        centred = xs - mean[None]
+        return mean, centred.T @ centred / len(xs)
+    table = np.asarray(xs)
+    mean = table.mean(0, dtype=float).astype(table.dtype)
+    cov = np.zeros((table.shape[1], table.shape[1]), table.dtype)
+    for start in range(0, len(table), CHUNK):
+        centred = table[start : start + CHUNK] - mean
+        cov += centred.T @ centred
+    return jnp.asarray(mean), jnp.asarray(cov / np.asarray(len(table), table.dtype))
+
+
 @partial(jax.jit, static_argnames="num_latents")
-def _pca(xs, num_latents):
+def pca_of_cov(mean, cov, num_latents):
+    """`pca` of data with this mean (D,) and covariance (D, D)."""
+    values, W = _largest(cov, num_latents)
+    return _result(mean, W, values)
+
+
+@partial(jax.jit, static_argnames="num_latents")
+def _pca_of_few(xs, num_latents):
     mean = xs.mean(0)
     centred = xs - mean[None]
-    num_examples, num_features = xs.shape
-    wide = num_examples < num_features
-    square = centred @ centred.T if wide else centred.T @ centred
-    values, vectors = jnp.linalg.eigh(square / num_examples)
-    values, W = values[::-1][:num_latents], vectors[:, ::-1][:, :num_latents]
-    if wide:
-        W = jnp.linalg.qr(centred.T @ W)[0]  # the columns are orthogonal already; qr scales, and fills up what is zero
+    values, inner = _largest(centred @ centred.T / len(xs), num_latents)
+    W = jnp.linalg.qr(centred.T @ inner)[0]  # columns are orthogonal already; qr scales, and fills up what is zero
+    return _result(mean, W, values)
+
+
+def _largest(square, num_latents):
+    values, vectors = jnp.linalg.eigh(square)
+    return values[::-1][:num_latents], vectors[:, ::-1][:, :num_latents]
+
+
+def _result(mean, W, values):
     largest = jnp.take_along_axis(W, jnp.abs(W).argmax(0, keepdims=True), 0)
     return PCAResult(mean, W * jnp.where(largest < 0, -1, 1), jnp.maximum(values, 0))
 

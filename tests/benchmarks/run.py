@@ -1,0 +1,143 @@
+"""Speed, beside every peer: `make bench` writes BENCHMARKS.md, `make bench-quick` prints a figure for each row.
+
+Every row runs in a process of its own, on one core and on all, its ways in turn (A B A B), after a warm-up in which the
+scores of all ways must agree. It is a benchmark and no test: nothing fails because a machine is slow.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import report
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PEERS = "jax", "jaxlib", "numpy", "scikit-learn", "gmmx", "pomegranate", "torch", "numpyro"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, one core; prints only")
+    parser.add_argument("--rows", nargs="*", default=None, help="names of rows (default: all)")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
+    parser.add_argument("--child", nargs=3, metavar=("ROW", "CORES", "WAY"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(*options.child, options.quick, options.repeats)))
+        return
+    from rows import ROWS
+
+    table = []
+    for cores in [1] if options.quick else sorted({1, os.cpu_count()}):
+        for name in options.rows or ROWS:
+            found = ask(name, cores, "all", options)
+            if "failed" not in found and not options.quick:
+                for way in found["ways"]:
+                    found["ways"][way] |= ask(name, cores, way, options)
+            table.append((cores, ROWS[name], found))
+            print(brief(*table[-1]), flush=True)
+    if not options.quick:
+        import quality
+        import scaling
+
+        report.write(options.out, table, machine(), options.repeats, quality.write())
+        scaling.draw(HERE / "scaling.png")
+
+
+def ask(name, cores, way, options):
+    """A fresh process, whose libraries see `cores` cores. `way` "all": times; else the memory of that way."""
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        env[variable] = str(cores)
+    env.pop("JAX_COMPILATION_CACHE_DIR", None)  # what a first call costs is a figure too
+    command = [sys.executable, __file__, "--child", name, str(cores), way, "--repeats", str(options.repeats)]
+    command += ["--quick"] if options.quick else []
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    if done.returncode:
+        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def child(name, cores, way, quick, repeats):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before any library counts its cores
+    from rows import ROWS
+
+    contest = (ROWS[name].quick if quick else ROWS[name].make)()
+    if way != "all":
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        contest.ways[way](contest.steps[0])
+        return {"added_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    ways = {}
+    for each, run in list(contest.ways.items()):
+        try:
+            start = time.perf_counter()
+            score = run(contest.steps[1])
+            ways[each] = {"first_call": time.perf_counter() - start, "score": float(score), "times": []}
+        except ImportError as error:
+            print(f"{each} is not measured: {error}", file=sys.stderr)
+    for _ in range(2 if quick else repeats):
+        for each in ways:
+            ways[each]["times"].append(step_time(contest.ways[each], contest.steps))
+    return {"ways": ways, "peak": matmul_peak(), "flops": contest.flops, "atol": contest.atol}
+
+
+def step_time(run, steps):
+    first, last = steps
+    times = []
+    for count in dict.fromkeys(steps):
+        start = time.perf_counter()
+        run(count)
+        times.append(time.perf_counter() - start)
+    return times[0] if first == last else (times[1] - times[0]) / (last - first)
+
+
+def matmul_peak(size=2048):
+    """The most float32 operations in a second that jax or numpy reaches, in a product of two squares."""
+    import jax
+    import numpy as np
+
+    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    on_device, best = jax.device_put(a), np.inf
+    product = jax.jit(lambda a: a @ a)
+    for _ in range(8):
+        for multiply in (lambda: product(on_device).block_until_ready(), lambda: a @ a):
+            start = time.perf_counter()
+            multiply()
+            best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def brief(cores, row, found):
+    head = f"{row.title}, {row.size}, {cores} core{'s' * (cores > 1)}: "
+    if "failed" in found:
+        return head + f"FAILED: {found['failed']}"
+    ways = found["ways"]
+    times = {way: statistics.median(of["times"]) for way, of in ways.items()}
+    text = ", ".join(f"{way} {1000 * t:.3g} ms ({t / times['vaejax']:.3g}x)" for way, t in times.items())
+    share = f", {found['flops'] / times['vaejax'] / found['peak']:.0%} of peak" if found["flops"] else ""
+    return (
+        head
+        + text
+        + share
+        + ("" if report.scores_agree(found) else f" SCORES DIFFER {[w['score'] for w in ways.values()]}")
+    )
+
+
+def machine():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine())
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PEERS)
+    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}"
+
+
+if __name__ == "__main__":
+    main()
