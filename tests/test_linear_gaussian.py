@@ -116,6 +116,14 @@ def test_mean_and_covariance_by_chunks_are_numpys(seed):
     assert_close(single, np.cov(xs.astype(np.float32).astype(float).T, bias=True), atol=1e-2)
 
 
+@given(seeds)
+def test_the_mean_log_marginal_of_a_summary_is_that_of_the_examples(seed):
+    xs = 3 + cloud(seed, 30, 5)
+    params = lg.init(xs, 2)._replace(b=jnp.arange(5.0))
+    by_example = jax.value_and_grad(lambda p: jax.vmap(lg.log_marginal, (None, 0))(p, xs).mean())(params)
+    jax.tree.map(assert_close, jax.value_and_grad(lg.mean_log_marginal)(params, lg.summarize(xs)), by_example)
+
+
 def test_a_summary_stands_for_the_data_from_the_start_to_the_fit():
     xs = cloud(1, 200, 5)
     summary = lg.summarize(xs)

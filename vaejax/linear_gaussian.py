@@ -36,6 +36,7 @@ __all__ = [
     "init",
     "log_joint",
     "log_marginal",
+    "mean_log_marginal",
     "m_step",
     "pca",
     "posterior",
@@ -258,27 +259,41 @@ def em_step(params, summary, shared_noise=False):
         (params, bound): after the step, and the mean log likelihood before it, () nats per example.
     """
     num_examples, mean, cov = summary
-    num_features, num_latents = params.W.shape
-    inverse_psi = jnp.exp(-params.log_psi)
-    scaled = inverse_psi[:, None] * params.W
-    eye = jnp.eye(num_latents, dtype=scaled.dtype)
-    chol = jnp.linalg.cholesky(eye + params.W.T @ scaled)
-    solved = cho_solve((chol, True), jnp.concatenate([scaled.T, eye], 1))
-    B, cov_z = solved[:, :num_features], solved[:, num_features:]
+    _, B, cov_z = _posterior_map(params)
     shift = mean - params.b
     cross = cov @ B.T  # (D, L)
-
-    around_b = (jnp.diagonal(cov) + shift**2) @ inverse_psi
-    explained = (scaled * cross).sum() + (scaled.T @ shift) @ (B @ shift)
-    log_det = 2 * jnp.log(jnp.diagonal(chol)).sum() + params.log_psi.sum()
-    bound = -0.5 * (around_b - explained + log_det + num_features * LOG_2PI)
 
     W = jnp.linalg.solve(cov_z + B @ cross, cross.T).T
     b = mean - W @ (B @ shift)
     squares = num_examples * (jnp.diagonal(cov) - (W * cross).sum(1))
-    counts = jnp.full(num_features, num_examples)
+    counts = jnp.full_like(squares, num_examples)
     floor = _floor_of(mean, jnp.diagonal(cov))
-    return _with_noise(W, b, squares, counts, floor, shared_noise), bound
+    return _with_noise(W, b, squares, counts, floor, shared_noise), mean_log_marginal(params, summary)
+
+
+def mean_log_marginal(params, summary):
+    """The mean of `log_marginal` over the data that `summarize` has seen. () nats; costs D^2 L, for any N.
+
+    With the error e = x - b and B as in `em_step`, e' (W W' + Psi)^-1 e = e' Psi^-1 e - e' Psi^-1 W B e.
+    """
+    _, mean, cov = summary
+    log_det, B, _ = _posterior_map(params)
+    inverse_psi, shift = jnp.exp(-params.log_psi), mean - params.b
+    around_b = (jnp.diagonal(cov) + shift**2) @ inverse_psi
+    scaled = inverse_psi[:, None] * params.W
+    explained = (scaled * (cov @ B.T)).sum() + (scaled.T @ shift) @ (B @ shift)
+    return -0.5 * (around_b - explained + log_det + mean.size * LOG_2PI)
+
+
+def _posterior_map(params):
+    """log |W W' + Psi| (), B (L, D) with E[z | x] = B (x - b), and the covariance of z given x (L, L)."""
+    num_features, num_latents = params.W.shape
+    scaled = jnp.exp(-params.log_psi)[:, None] * params.W
+    eye = jnp.eye(num_latents, dtype=scaled.dtype)
+    chol = jnp.linalg.cholesky(eye + params.W.T @ scaled)
+    solved = cho_solve((chol, True), jnp.concatenate([scaled.T, eye], 1))
+    log_det = 2 * jnp.log(jnp.diagonal(chol)).sum() + params.log_psi.sum()
+    return log_det, solved[:, :num_features], solved[:, num_features:]
 
 
 def varimax(W, num_steps=100):

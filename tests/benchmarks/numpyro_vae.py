@@ -17,7 +17,8 @@ def way(xs, layers, batch_size):
         with numpyro.plate("batch", batch_size):
             z = numpyro.sample("z", dist.Normal(jnp.zeros(num_latents), 1.0).to_event(1))
             logits = _through(hidden, z) @ weights + bias
-            numpyro.sample("x", dist.Bernoulli(logits=logits).to_event(1), obs=x)
+            # grey pixels are no draws of a Bernoulli to numpyro: the same log likelihood as a factor
+            numpyro.factor("x", (x * logits - jax.nn.softplus(logits)).sum(-1))
 
     def guide(x):
         *hidden, mean, log_scale = numpyro.param("encoder", layers["encoder"])

@@ -28,6 +28,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, one core; prints only")
     parser.add_argument("--rows", nargs="*", default=None, help="names of rows (default: all)")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--cores", type=int, nargs="*", default=sorted({1, os.cpu_count()}))
     parser.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
     parser.add_argument("--child", nargs=3, metavar=("ROW", "CORES", "WAY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -37,7 +38,7 @@ def main():
     from rows import ROWS
 
     table = []
-    for cores in [1] if options.quick else sorted({1, os.cpu_count()}):
+    for cores in [1] if options.quick else options.cores:
         for name in options.rows or ROWS:
             found = ask(name, cores, "all", options)
             if "failed" not in found and not options.quick:
