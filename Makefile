@@ -43,7 +43,7 @@ seeds: .venv/ready-dev ## run the chapters with ten other seeds: their outputs m
 bench: .venv-bench/ready ## measure every kernel beside its peers (an hour) and write BENCHMARKS.md
 	@.venv-bench/bin/python tests/benchmarks/run.py
 
-bench-quick: .venv-bench/ready ## the same on small problems, in two minutes; prints only
+bench-quick: .venv-bench/ready ## the same on small problems, in a few minutes; prints only
 	@.venv-bench/bin/python tests/benchmarks/run.py --quick
 
 data: .venv/ready-dev ## rebuild the data files from published packages

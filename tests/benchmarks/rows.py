@@ -276,7 +276,8 @@ ROWS = {
     ),
     "iwae": Row(
         "IWAE training step", "784-500-20-500-784, batch 128, 50 draws", ">= 1.2x torch",
-        lambda: vae(128, 50, iwae=True)._replace(steps=(5, 25)), lambda: vae(32, 10, iwae=True)._replace(steps=(50, 150)),
+        lambda: vae(128, 50, iwae=True)._replace(steps=(5, 25)),
+        lambda: vae(32, 10, iwae=True)._replace(steps=(50, 150)),
     ),
     "marginal": Row(
         "exact linear Gaussian log likelihood and gradient", "10,000 x 784, L = 50", ">= 50x the D x D form",
