@@ -40,7 +40,7 @@ seeds: .venv/ready-dev ## run the chapters with ten other seeds: their outputs m
 	  VAEJAX_SEED=$$seed JAX_PLATFORMS=cpu $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile chapters \
 	  || exit 1; done
 
-bench: .venv-bench/ready ## measure every kernel beside its peers (an hour) and write BENCHMARKS.md
+bench: .venv-bench/ready ## measure every kernel beside its peers and write BENCHMARKS.md (long)
 	@.venv-bench/bin/python tests/benchmarks/run.py
 
 bench-quick: .venv-bench/ready ## the same on small problems, in a few minutes; prints only
