@@ -38,9 +38,10 @@ def printed(cell):
 
 
 def is_judge(cell):
-    """Does this cell of a problem set define what the tests below it call? Then its claims are printed there."""
+    """Does this cell of a problem set only define what the tests below it call? Then its claims are printed there."""
     info = cell.metadata.get("nbgrader", {})
-    return info.get("locked", False) and not info["grade"]
+    runs = any(isinstance(node, ast.Expr | ast.For | ast.With) for node in ast.parse(cell.source).body)
+    return info.get("locked", False) and not info["grade"] and not runs
 
 
 def images(cell):

@@ -109,8 +109,10 @@ def test_mean_and_covariance_by_chunks_are_numpys(seed):
         mean, cov = mean_and_cov(table)
         assert_close(mean, xs.mean(0), atol=1e-8)
         assert_close(cov, np.cov(xs.T, bias=True), atol=1e-7)
-    mean, cov = jax.jit(mean_and_cov)(xs)
-    assert_close(cov, np.cov(xs.T, bias=True), atol=1e-7)
+    assert_close(jax.jit(mean_and_cov)(xs)[1], np.cov(xs.T, bias=True), atol=1e-7)
+    with pytest.MonkeyPatch.context() as patch:  # as on an accelerator
+        patch.setattr("vaejax.pca._is_on_one_cpu", lambda xs: False)
+        assert_close(mean_and_cov(xs)[1], np.cov(xs.T, bias=True), atol=1e-7)
     single = mean_and_cov(xs.astype(np.float32))[1]
     assert single.dtype == np.float32
     assert_close(single, np.cov(xs.astype(np.float32).astype(float).T, bias=True), atol=1e-2)
@@ -134,6 +136,8 @@ def test_a_summary_stands_for_the_data_from_the_start_to_the_fit():
     jax.tree.map(assert_close, short, long)
     with pytest.raises(ValueError, match="needs one less than min"):
         lg.ppca_mle(summary, 5)
+    with pytest.raises(ValueError, match="one example along the first axis"):
+        vj.em(lg.FACTOR_ANALYSIS, start, summary, num_steps=1, fused=False)
     with pytest.raises(ValueError, match="beside examples of 5 features"):
         vj.em(lg.FACTOR_ANALYSIS, lg.init(cloud(0, 20, 4), 2), summary, num_steps=1)
 

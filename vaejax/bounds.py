@@ -24,7 +24,7 @@ class LatentModel(NamedTuple):
     log_joint: Callable  # (params, x, z) -> (): log p(x, z) of one example and one completion, in nats
     posterior: Callable  # (params, x, key) -> Nodes: how to complete one example; exact ones start with `del key`
     m_step: Callable | None = None  # (params, xs, nodes of all examples) -> params, if there is a closed form
-    summarize: Callable | None = None  # (xs) -> what `em_step` needs of the data, computed once a fit
+    summarize: Callable | None = None  # (xs, as given) -> what `em_step` needs of them, once a fit
     em_step: Callable | None = None  # (params, summary) -> (params, bound): E-step and M-step in one, for speed
     validate: Callable | None = None  # (params, xs) -> None, or ValueError; default: xs is (N, D), finite, not empty
 
@@ -116,7 +116,7 @@ def mean_bound(model, params, xs, key, bound=elbo):
 
 def posterior_nodes(model, params, xs, key):
     """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
-    num_examples = jax.tree.leaves(xs)[0].shape[0]
+    num_examples = _count_examples(xs)
     keys = None if key is None else jax.random.split(key, num_examples)
     return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, keys)
 
@@ -146,21 +146,13 @@ def check_examples(xs, as_table=False):
     Returns:
         N, the number of examples.
     """
-    leaves = jax.tree.leaves(xs)
-    shapes = [np.shape(leaf) for leaf in leaves]
-    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
-        raise ValueError(
-            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
-            "array; make a list an array with numpy.asarray"
-        )
-    if len({shape[0] for shape in shapes}) != 1:
-        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
+    num_examples = _count_examples(xs)
     if as_table and hasattr(xs, "shape"):
         if xs.ndim != 2:
             raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
         if not jnp.issubdtype(xs.dtype, jnp.floating):
             raise ValueError(f"xs holds {xs.dtype}: expected floats; convert with xs.astype('float32')")
-    for leaf in leaves:
+    for leaf in jax.tree.leaves(xs):
         if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
         if not (np.isfinite(leaf).all() if isinstance(leaf, np.ndarray) else _all_finite(leaf)):
@@ -169,6 +161,19 @@ def check_examples(xs, as_table=False):
                 f"the data hold {num_bad} NaN or infinite entries: expected finite numbers; drop those examples, fill "
                 "them in, or pass the values together with a mask and let log_joint read the mask"
             )
+    return num_examples
+
+
+def _count_examples(xs):
+    """N; ValueError unless all arrays share the first axis."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(xs)]
+    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
+        raise ValueError(
+            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
+            "array; make a list an array with numpy.asarray"
+        )
+    if len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
     return shapes[0][0]
 
 

@@ -94,7 +94,8 @@ def mean_and_cov(xs):
     On the CPU by numpy: its BLAS knows that X'X is symmetric and does half the work, which XLA does not. Chunks are
     centred one by one, so that they stay in the cache and a large mean costs no digits.
     """
-    if isinstance(xs, jax.core.Tracer) or (isinstance(xs, Array) and xs.devices() != set(jax.devices("cpu"))):
+    if not _is_on_one_cpu(xs):
+        xs = jnp.asarray(xs)
         mean = xs.mean(0)
         centred = xs - mean[None]
         return mean, centred.T @ centred / len(xs)
@@ -105,6 +106,15 @@ def mean_and_cov(xs):
         centred = table[start : start + CHUNK] - mean
         cov += centred.T @ centred
     return jnp.asarray(mean), jnp.asarray(cov / np.asarray(len(table), table.dtype))
+
+
+def _is_on_one_cpu(xs):
+    """False inside a compiled function, on an accelerator, and for data spread over several devices."""
+    if isinstance(xs, jax.core.Tracer):
+        return False
+    if isinstance(xs, Array):
+        return [device.platform for device in xs.devices()] == ["cpu"]
+    return jax.default_backend() == "cpu"
 
 
 @partial(jax.jit, static_argnames="num_latents")
