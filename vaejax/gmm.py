@@ -23,7 +23,7 @@ from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
 from vaejax.nodes import check_count, enumerate_nodes
 
-CHUNK = 1024  # examples that the fused step looks at together
+CHUNK = 512  # examples that the fused step looks at together
 BUDGET = 2**29  # bytes of features that the fused step may store; beyond, it builds them as it goes
 
 

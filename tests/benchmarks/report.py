@@ -7,7 +7,7 @@ HEAD = """# Speed, beside the peers
 Written by `make bench`. {machine}.
 
 How to read it. A row is one problem, solved by all from the same start, to the same score (nats per example; "scores
-agree" says so). *Step* is the median time of one step over {repeats} runs, with the spread, the ways taking turns;
+agree" says so). *Step* is the median time of one step over the runs counted, with the spread, the ways taking turns;
 *ratio* is that time over ours. *Peak* is the share that the step's necessary matrix products take of the fastest
 matrix product measured on the same cores in the same process. *First* is a first whole fit with everything that is
 compiled for it. *Memory* is what one fit adds to the peak of a process that holds the data. Targets stand where they
@@ -21,21 +21,23 @@ def scores_agree(found):
     return max(scores) - min(scores) <= found["atol"]
 
 
-def write(path, table, machine, repeats, quality):
-    lines = [HEAD.format(machine=machine, repeats=repeats)]
-    for cores, row, found in table:
+def write(path, rows, results, machine):
+    lines = [HEAD.format(machine=machine)]
+    for key in sorted((key for key in results if key != "quality"), key=lambda key: (list(rows).index(key.split()[0]), key)):
+        (name, cores), found = key.split(), results[key]
+        row, cores = rows[name], int(cores)
         lines.append(f"## {row.title}, {row.size}, {cores} core{'s' * (cores > 1)}\n\n")
         if "failed" in found:
             lines.append(f"Failed: {found['failed']}\n\n")
             continue
         ours = statistics.median(found["ways"]["vaejax"]["times"])
-        lines.append("| way | step | ratio | peak | first | memory |\n|---|---|---|---|---|---|\n")
+        lines.append("| way | step | runs | ratio | peak | first | memory |\n|---|---|---|---|---|---|---|\n")
         for way, of in found["ways"].items():
             times = [1000 * t for t in of["times"]]
             middle = statistics.median(times)
             share = f"{found['flops'] / middle * 1000 / found['peak']:.0%}" if found["flops"] else ""
             lines.append(
-                f"| {way} | {middle:.3g} ms ({min(times):.3g} to {max(times):.3g}) | {middle / 1000 / ours:.3g} | "
+                f"| {way} | {middle:.3g} ms ({min(times):.3g} to {max(times):.3g}) | {len(times)} | {middle / 1000 / ours:.3g} | "
                 f"{share} | {of['first_call']:.2g} s | {of.get('added_mb', float('nan')):.0f} MB |\n"
             )
         scores = [of["score"] for of in found["ways"].values()]
@@ -43,7 +45,7 @@ def write(path, table, machine, repeats, quality):
         verdict = "agree" if scores_agree(found) else "DIFFER"
         lines.append(f"\nScores {verdict}: within {spread:.2g} nats (asked: {found['atol']:g}).")
         lines.append(f" Target: {row.target}.\n\n" if cores == 1 else "\n\n")
-    lines.append(quality)
+    lines.append(results["quality"])
     lines.append(
         "## How time grows\n\n![Time of each kernel against N, D, K and L, with dotted lines of the slope that "
     )

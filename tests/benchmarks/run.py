@@ -28,30 +28,37 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, one core; prints only")
     parser.add_argument("--rows", nargs="*", default=None, help="names of rows (default: all)")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--budget", type=float, default=120, help="seconds of a row after which no repeat starts")
     parser.add_argument("--cores", type=int, nargs="*", default=sorted({1, os.cpu_count()}))
     parser.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
+    parser.add_argument("--results", type=Path, default=ROOT / ".venv-bench/results.json", help="figures so far")
     parser.add_argument("--child", nargs=3, metavar=("ROW", "CORES", "WAY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(*options.child, options.quick, options.repeats)))
+        print(json.dumps(child(*options.child, options)))
         return
     from rows import ROWS
 
-    table = []
+    results = json.loads(options.results.read_text()) if options.rows and options.results.exists() else {}
     for cores in [1] if options.quick else options.cores:
         for name in options.rows or ROWS:
             found = ask(name, cores, "all", options)
             if "failed" not in found and not options.quick:
                 for way in found["ways"]:
                     found["ways"][way] |= ask(name, cores, way, options)
-            table.append((cores, ROWS[name], found))
-            print(brief(*table[-1]), flush=True)
+            print(brief(cores, ROWS[name], found), flush=True)
+            results[f"{name} {cores}"] = found
+            if not options.quick:
+                options.results.write_text(json.dumps(results))
     if not options.quick:
         import quality
         import scaling
 
-        report.write(options.out, table, machine(), options.repeats, quality.write())
-        scaling.draw(HERE / "scaling.png")
+        if "quality" not in results or not options.rows:
+            results["quality"] = quality.write()
+            options.results.write_text(json.dumps(results))
+            scaling.draw(HERE / "scaling.png")
+        report.write(options.out, ROWS, results, machine())
 
 
 def ask(name, cores, way, options):
@@ -61,6 +68,7 @@ def ask(name, cores, way, options):
         env[variable] = str(cores)
     env.pop("JAX_COMPILATION_CACHE_DIR", None)  # what a first call costs is a figure too
     command = [sys.executable, __file__, "--child", name, str(cores), way, "--repeats", str(options.repeats)]
+    command += ["--budget", str(options.budget)]
     command += ["--quick"] if options.quick else []
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
@@ -68,11 +76,11 @@ def ask(name, cores, way, options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def child(name, cores, way, quick, repeats):
+def child(name, cores, way, options):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before any library counts its cores
     from rows import ROWS
 
-    contest = (ROWS[name].quick if quick else ROWS[name].make)()
+    contest = (ROWS[name].quick if options.quick else ROWS[name].make)()
     if way != "all":
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         contest.ways[way](contest.steps[0])
@@ -83,9 +91,13 @@ def child(name, cores, way, quick, repeats):
             start = time.perf_counter()
             score = run(contest.steps[1])
             ways[each] = {"first_call": time.perf_counter() - start, "score": float(score), "times": []}
+            run(contest.steps[0])  # another number of steps may be another program
         except ImportError as error:
             print(f"{each} is not measured: {error}", file=sys.stderr)
-    for _ in range(2 if quick else repeats):
+    began = time.perf_counter()
+    for turn in range(2 if options.quick else options.repeats):
+        if turn > 0 and time.perf_counter() - began > options.budget:
+            break
         for each in ways:
             ways[each]["times"].append(step_time(contest.ways[each], contest.steps))
     return {"ways": ways, "peak": matmul_peak(), "flops": contest.flops, "atol": contest.atol}
