@@ -1,0 +1,157 @@
+"""Put each mistake of the registry into a copy of the book and see who notices: `make mutants`.
+
+First the unit tests of the module, then, in a run of their own, the chapters. Each stops at the first failure, whose
+name goes into the table of README.md. With names as arguments, only those are run, and the other rows stay.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from registry import MUTANTS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+RESULTS = HERE / "results.json"
+ONE, TWO, THREE, FOUR, FIVE, SIX = (
+    f"chapters/{name}.ipynb"
+    for name in ("01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "04_linear_gaussian",
+                 "05_nonlinear_gaussian", "06_vae")
+)  # fmt: skip
+ONWARD, ERRATA = "chapters/appendix_onward.ipynb", "chapters/companion_errata.ipynb"
+
+TESTS = {"pca": "linear_gaussian"}  # `pca` is public there
+# The chapters that lean on a module, those first that do so most.
+CHAPTERS = {
+    "densities": (ONE, ERRATA, TWO, FOUR, FIVE, SIX),
+    "nodes": (ONE, TWO, FIVE, ERRATA, FOUR, SIX),
+    "bounds": (ONE, TWO, FIVE, SIX, ONWARD),
+    "fit": (ONE, TWO, FIVE, FOUR, SIX),
+    "gmm": (TWO, ONWARD),
+    "gaussian": (TWO,),
+    "pca": (THREE, FOUR, ERRATA),
+    "linear_gaussian": (FOUR, THREE, ERRATA, SIX),
+    "vae": (ERRATA, SIX, ONWARD),
+    "data": (ONE, FIVE, ERRATA, SIX),
+    "check": (ONE,),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="of mutants (default: all)")
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count()))
+    parser.add_argument("--only", choices=("tests", "chapters"), help="one half of the work")
+    options = parser.parse_args()
+    unknown = set(options.names) - {mutant.name for mutant in MUTANTS}
+    if unknown:
+        parser.error(f"no such mutants: {', '.join(sorted(unknown))}")
+    chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+    def examine(mutant):
+        with tempfile.TemporaryDirectory() as folder:
+            copy_of_the_book(folder)
+            apply(mutant, Path(folder))
+            found = {}
+            if options.only != "chapters":
+                found["tests"] = first_failure(folder, [f"tests/test_{TESTS.get(mutant.module, mutant.module)}.py"])
+            if options.only != "tests":
+                found["chapters"] = next(
+                    (killer for path in CHAPTERS[mutant.module] if (killer := first_failure(folder, [path]))), None
+                )
+        results[mutant.name] = results.get(mutant.name, {}) | found
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        print(f"{mutant.name}: {found}", flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(examine, chosen))
+    write_table(results)
+    survivors = [mutant.name for mutant in chosen if results[mutant.name].get("tests", "") is None]
+    if survivors:
+        sys.exit(f"the unit tests let pass: {', '.join(survivors)}")
+
+
+def copy_of_the_book(folder):
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    for file in listed.stdout.splitlines():
+        if (ROOT / file).is_file():
+            target = Path(folder, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, target)
+
+
+def apply(mutant, root):
+    path = root / "vaejax" / f"{mutant.module}.py"
+    source = path.read_text()
+    for old, new in mutant.edits:
+        if source.count(old) != 1:
+            raise ValueError(f"{mutant.name}: {old!r} occurs {source.count(old)} times in {path.name}, expected once")
+        source = source.replace(old, new)
+    path.write_text(source)
+
+
+def first_failure(folder, paths, limit=900):
+    """Name of the first test that fails in the book at `folder`; None if all pass."""
+    env = os.environ | {"PYTHONPATH": folder, "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *paths]
+    command += ["--nbval-cell-timeout=120"]
+    try:
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return f"{paths[0]} took more than {limit} s"
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) .*$", done.stdout, re.MULTILINE)
+    if not failed:
+        raise RuntimeError(f"pytest ended with {done.returncode} and names no test:\n{done.stdout}{done.stderr}")
+    return readable(failed.group(), folder)
+
+
+def readable(line, folder):
+    """`FAILED chapters/01.ipynb::Cell 12 ...` -> `01: cell-id`; `FAILED tests/test_x.py::test_y[0] ...` -> `test_y`."""
+    cell = re.search(r"chapters/(\S+)\.ipynb::\D*(\d+)", line)
+    if not cell:
+        return re.search(r"::(\w+)|(\S+)$", line.split(" - ")[0]).group().strip(":")
+    notebook = json.loads(Path(folder, "chapters", f"{cell.group(1)}.ipynb").read_text(encoding="utf-8"))
+    code = [each for each in notebook["cells"] if each["cell_type"] == "code"]
+    return f"{cell.group(1)}: {code[int(cell.group(2))]['id']}"
+
+
+HEAD = """# Classic mistakes, and who notices
+
+Written by `make mutants`. Each row is a mistake that somebody has made, put into a copy of `vaejax`. The third column
+is the first unit test that fails, the fourth the first cell of a chapter. {tests} of {total} are noticed by the unit
+tests, {chapters} by the chapters alone.
+
+Is your own program wrong? Find the sentence that could be yours, and copy the check that found it.
+
+"""
+
+
+def write_table(results):
+    done = [mutant for mutant in MUTANTS if mutant.name in results]
+    caught = {half: sum(bool(results[mutant.name].get(half)) for mutant in done) for half in ("tests", "chapters")}
+    lines = [HEAD.format(total=len(done), **caught)]
+    reasons = json.loads((HERE / "survivors.json").read_text()) if (HERE / "survivors.json").exists() else {}
+    for module in dict.fromkeys(mutant.module for mutant in done):
+        lines.append(f"## {module}\n\n| mistake | name | unit test | chapter |\n|---|---|---|---|\n")
+        for mutant in done:
+            if mutant.module == module:
+                found = results[mutant.name]
+                chapter = found.get("chapters") or f"*none:* {reasons.get(mutant.name, 'not explained yet')}"
+                mistake = mutant.mistake.replace("|", "\\|")
+                lines.append(f"| {mistake} | {mutant.name} | {found.get('tests') or '**none**'} | {chapter} |\n")
+        lines.append("\n")
+    (HERE / "README.md").write_text("".join(lines).rstrip("\n") + "\n")
+
+
+if __name__ == "__main__":
+    main()
