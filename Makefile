@@ -10,7 +10,7 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments assignments grade chapters seeds bench bench-quick data clean
+.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants bench bench-quick data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,10 +35,14 @@ grade: .venv/ready-teaching ## grade SUBMITTED=folder, which holds <student>/<se
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py
 
-seeds: .venv/ready-dev ## run the chapters with ten other seeds: their outputs must not change
-	@for seed in 1 2 3 4 5 6 7 8 9 10; do echo "VAEJAX_SEED=$$seed"; \
-	  VAEJAX_SEED=$$seed JAX_PLATFORMS=cpu $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile chapters \
-	  || exit 1; done
+seeds: .venv/ready-dev ## run the chapters with N=20 fresh seeds: every claim must hold, no output may change (long)
+	@$(BIN)/python tests/conditions.py seeds --count $(or $(N),20)
+
+backends: .venv/ready-dev ## the same on one core, other instructions, 8 devices, float64, other versions (long)
+	@$(BIN)/python tests/conditions.py backends
+
+mutants: .venv/ready-dev ## put 110 classic mistakes into copies of vaejax and see which test notices (long)
+	@$(BIN)/python tests/mutants/run.py
 
 bench: .venv-bench/ready ## measure every kernel beside its peers and write BENCHMARKS.md (long)
 	@.venv-bench/bin/python tests/benchmarks/run.py
@@ -50,7 +54,7 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py
 
 clean: ## remove what was built and installed here
-	rm -rf .venv .venv-bench build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-lowest .venv-newest build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml

@@ -23,7 +23,9 @@ def scores_agree(found):
 
 def write(path, rows, results, machine):
     lines = [HEAD.format(machine=machine)]
-    for key in sorted((key for key in results if key != "quality"), key=lambda key: (list(rows).index(key.split()[0]), key)):
+    for key in sorted(
+        (key for key in results if key != "quality"), key=lambda key: (list(rows).index(key.split()[0]), key)
+    ):
         (name, cores), found = key.split(), results[key]
         row, cores = rows[name], int(cores)
         lines.append(f"## {row.title}, {row.size}, {cores} core{'s' * (cores > 1)}\n\n")
@@ -36,15 +38,21 @@ def write(path, rows, results, machine):
             times = [1000 * t for t in of["times"]]
             middle = statistics.median(times)
             share = f"{found['flops'] / middle * 1000 / found['peak']:.0%}" if found["flops"] else ""
-            lines.append(
-                f"| {way} | {middle:.3g} ms ({min(times):.3g} to {max(times):.3g}) | {len(times)} | {middle / 1000 / ours:.3g} | "
-                f"{share} | {of['first_call']:.2g} s | {of.get('added_mb', float('nan')):.0f} MB |\n"
+            cells = (
+                way,
+                f"{middle:.3g} ms ({min(times):.3g} to {max(times):.3g})",
+                f"{len(times)}",
+                f"{middle / 1000 / ours:.3g}",
+                share,
+                f"{of['first_call']:.2g} s",
+                f"{of.get('added_mb', float('nan')):.0f} MB",
             )
+            lines.append(f"| {' | '.join(cells)} |\n")
         scores = [of["score"] for of in found["ways"].values()]
         spread = max(scores) - min(scores)
         verdict = "agree" if scores_agree(found) else "DIFFER"
         lines.append(f"\nScores {verdict}: within {spread:.2g} nats (asked: {found['atol']:g}).")
-        lines.append(f" Target: {row.target}.\n\n" if cores == 1 else "\n\n")
+        lines.append(f" Target: {row.target}.{row.remark and ' ' + row.remark}\n\n" if cores == 1 else "\n\n")
     lines.append(results["quality"])
     lines.append(
         "## How time grows\n\n![Time of each kernel against N, D, K and L, with dotted lines of the slope that "

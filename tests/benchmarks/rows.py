@@ -26,6 +26,7 @@ class Row(NamedTuple):
     target: str
     make: Callable[[], Contest]
     quick: Callable[[], Contest]
+    remark: str = ""  # why a target is missed, and what was tried
 
 
 def mixture_data(num_examples, dim, num_components):
@@ -92,6 +93,11 @@ def gmm(num_examples, dim, num_components):
     )
 
 
+def repeated(solve):
+    """A way whose step is a whole solution."""
+    return lambda num_steps: [solve() for _ in range(num_steps)][-1]
+
+
 def factor_data(num_examples, dim, num_latents):
     """Draws from a factor analysis model whose noise differs from feature to feature, float32."""
     rng = np.random.default_rng(0)
@@ -108,22 +114,22 @@ def pca(num_examples, dim, num_latents):
 
     xs = factor_data(num_examples, dim, 2 * num_latents)
 
-    def ours(_):
+    def ours():
         return float(fit(xs, num_latents).variances.sum()) / dim
 
     def scikit_learn(solver):
         from sklearn.decomposition import PCA
 
-        return lambda _: PCA(num_latents, svd_solver=solver).fit(xs).explained_variance_.sum() / dim
+        return repeated(lambda: PCA(num_latents, svd_solver=solver).fit(xs).explained_variance_.sum() / dim)
 
     return Contest(
         {
-            "vaejax": ours,
+            "vaejax": repeated(ours),
             "scikit-learn covariance_eigh": scikit_learn("covariance_eigh"),
             "scikit-learn full": scikit_learn("full"),
         },
         flops=num_examples * dim * (dim + 1),
-        steps=(1, 1),
+        steps=(1, 3),
     )
 
 
@@ -167,11 +173,11 @@ def marginal(num_examples, dim, num_latents):
     def way(mean, data):
         gradient = jax.jit(jax.value_and_grad(mean))
 
-        def run(_):
+        def run():
             value, slope = jax.block_until_ready(gradient(params, data))
             return float(value + jnp.abs(slope.b).sum())
 
-        return run
+        return repeated(run)
 
     def over_examples(log_prob):
         return lambda params, xs: jax.vmap(log_prob, (None, 0))(params, xs).mean()
@@ -181,7 +187,7 @@ def marginal(num_examples, dim, num_latents):
         "vaejax, example by example": way(over_examples(lg.log_marginal), xs),
         "D x D Cholesky": way(over_examples(dense), xs),
     }
-    return Contest(ways, atol=1e-2, steps=(1, 1))
+    return Contest(ways, atol=1e-2, steps=(1, 6))
 
 
 def pictures():
@@ -259,7 +265,7 @@ ROWS = {
     ),
     "pca-table": Row(
         "PCA", "10,000 x 64, L = 10", ">= 1.2x scikit-learn's fastest exact solver",
-        lambda: pca(10_000, 64, 10), lambda: pca(10_000, 64, 10),
+        lambda: pca(10_000, 64, 10)._replace(steps=(10, 60)), lambda: pca(10_000, 64, 10)._replace(steps=(10, 60)),
     ),
     "factor-analysis": Row(
         "factor analysis to convergence, start included", "60,000 x 784, L = 50", ">= 25x scikit-learn",

@@ -194,7 +194,7 @@ PCA = (
     one("pca-not-centred", "pca", "The second moment is taken for the covariance.",
         "table[start : start + CHUNK] - mean", "table[start : start + CHUNK]"),
     one("pca-n-minus-one", "pca", "1 / (N - 1) in a book that says 1 / N.",
-        "np.asarray(len(table), table.dtype)", "np.asarray(len(table) - 1, table.dtype)"),
+        "table.dtype.type(1 / num_examples)", "table.dtype.type(1 / (num_examples - 1))"),
     one("project-not-centred", "pca", "The mean is not taken off before projecting.",
         "return params.W.T @ (x - params.mean)", "return params.W.T @ x"),
     one("reconstruct-no-mean", "pca", "The mean is not put back.",

@@ -7,7 +7,6 @@ name goes into the table of README.md. With names as arguments, only those are r
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from registry import MUTANTS
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from first_failure import first_failure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -96,33 +98,6 @@ def apply(mutant, root):
             raise ValueError(f"{mutant.name}: {old!r} occurs {source.count(old)} times in {path.name}, expected once")
         source = source.replace(old, new)
     path.write_text(source)
-
-
-def first_failure(folder, paths, limit=900):
-    """Name of the first test that fails in the book at `folder`; None if all pass."""
-    env = os.environ | {"PYTHONPATH": folder, "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *paths]
-    command += ["--nbval-cell-timeout=120"]
-    try:
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return f"{paths[0]} took more than {limit} s"
-    if done.returncode == 0:
-        return None
-    failed = re.search(r"^(?:FAILED|ERROR) .*$", done.stdout, re.MULTILINE)
-    if not failed:
-        raise RuntimeError(f"pytest ended with {done.returncode} and names no test:\n{done.stdout}{done.stderr}")
-    return readable(failed.group(), folder)
-
-
-def readable(line, folder):
-    """`FAILED chapters/01.ipynb::Cell 12 ...` -> `01: cell-id`; `FAILED tests/test_x.py::test_y[0] ...` -> `test_y`."""
-    cell = re.search(r"chapters/(\S+)\.ipynb::\D*(\d+)", line)
-    if not cell:
-        return re.search(r"::(\w+)|(\S+)$", line.split(" - ")[0]).group().strip(":")
-    notebook = json.loads(Path(folder, "chapters", f"{cell.group(1)}.ipynb").read_text(encoding="utf-8"))
-    code = [each for each in notebook["cells"] if each["cell_type"] == "code"]
-    return f"{cell.group(1)}: {code[int(cell.group(2))]['id']}"
 
 
 HEAD = """# Classic mistakes, and who notices
