@@ -101,15 +101,18 @@ def mean_and_cov(xs):
         centred = xs - mean[None]
         return mean, centred.T @ centred / len(xs)
     table = np.asarray(xs)
-    num_examples, dim = table.shape
-    ones, over_n = np.ones(num_examples, table.dtype), table.dtype.type(1 / num_examples)
-    mean = ones @ table * over_n
-    off, cov = np.zeros(dim, table.dtype), np.zeros((dim, dim), table.dtype)
-    for start in range(0, num_examples, CHUNK):
-        centred = table[start : start + CHUNK] - mean
-        off += ones[: len(centred)] @ centred * over_n
-        cov += centred.T @ centred
-    return jnp.asarray(mean + off), jnp.asarray(cov * over_n - np.outer(off, off))
+    num_examples, ones = len(table), np.ones(CHUNK, table.dtype)
+    chunks = [table[start : start + CHUNK] for start in range(0, num_examples, CHUNK)]
+
+    def mean_of(chunks):
+        return (sum((ones[: len(c)] @ c).astype(float) for c in chunks) / num_examples).astype(table.dtype)
+
+    mean = mean_of(chunks)
+    off, cov = 0, 0
+    for chunk in chunks:
+        centred = chunk - mean
+        off, cov = off + mean_of([centred]), cov + centred.T @ centred
+    return jnp.asarray(mean + off), jnp.asarray(cov / table.dtype.type(num_examples) - np.outer(off, off))
 
 
 def _is_on_one_cpu(xs):
