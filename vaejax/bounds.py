@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
+from vaejax.nodes import check_key
+
 
 class LatentModel(NamedTuple):
     """A latent-variable model: functions only, so it can be a static argument of `jax.jit`.
@@ -117,6 +119,8 @@ def mean_bound(model, params, xs, key, bound=elbo):
 def posterior_nodes(model, params, xs, key):
     """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
     num_examples = _count_examples(xs)
+    if key is not None:
+        check_key(key)
     keys = None if key is None else jax.random.split(key, num_examples)
     return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, keys)
 

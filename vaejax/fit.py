@@ -14,7 +14,7 @@ import optax
 from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
-from vaejax.nodes import check_count
+from vaejax.nodes import check_count, check_key
 
 BLOCK = 100  # gradient steps between two looks at the clock
 
@@ -44,6 +44,8 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     """
     check_model_data(model, params, xs)
     check_count("num_steps", num_steps)
+    if key is not None:
+        check_key(key)
     fused = fused and model.em_step is not None
     if not fused and model.m_step is None:
         raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
@@ -88,8 +90,7 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         check_count("batch_size", batch_size)
         if batch_size > num_examples:
             raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
-    if key is None:
-        raise ValueError("key is None: pass key=jax.random.key(0), also where the objective draws nothing")
+    check_key(key)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
     params, data = _own_copy(params), jax.tree.map(jnp.asarray, data)

@@ -21,7 +21,7 @@ from jax.scipy.special import logsumexp
 
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
-from vaejax.nodes import check_count, enumerate_nodes
+from vaejax.nodes import check_count, check_key, enumerate_nodes
 
 CHUNK = 512  # examples that the fused step looks at together
 BUDGET = 2**29  # bytes of features that the fused step may store; beyond, it builds them as it goes
@@ -73,6 +73,7 @@ def posterior(params, x, key):
 
 def sample(params, key, num_samples):
     """Draw in two steps: a label, then a point from that label's Gaussian. Returns xs (num_samples, D), labels."""
+    check_key(key)
     check_count("num_samples", num_samples)
     key_z, key_x = jax.random.split(key)
     labels = jax.random.categorical(key_z, params.log_pi, shape=(num_samples,))
@@ -99,6 +100,7 @@ def init(xs, num_components, key, *, method="k-means++"):
 
     Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
     """
+    check_key(key)
     xs = _check_data(xs)
     check_count("num_components", num_components)
     distinct = np.unique(xs, axis=0)
@@ -270,22 +272,30 @@ GMM = make_gmm()
 
 def _check_data(xs):
     xs = np.asarray(xs)
-    if xs.ndim == 2 and np.isnan(xs.astype(float, copy=False)).any():
+    if xs.ndim == 2 and xs.dtype.kind == "f" and np.isnan(xs).any():
         raise ValueError(
             "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"
         )
     check_examples(xs, as_table=True)
-    centred = xs.astype(float) - xs.astype(float).mean(0)
-    spread = centred.std(0)
-    if (spread == 0).any():
-        raise ValueError(f"feature {int((spread == 0).argmax())} is the same in all {len(xs)} examples: drop it")
-    rank = np.linalg.matrix_rank(centred / spread)
+    constant = xs.min(0) == xs.max(0)
+    if constant.any():
+        raise ValueError(f"feature {int(constant.argmax())} is the same in all {len(xs)} examples: drop it")
+    rank = _rank(xs)
     if rank < xs.shape[1]:
         raise ValueError(
             f"xs {xs.shape} has rank {rank} around its mean: expected {xs.shape[1]}; add examples, or drop features "
             "that are combinations of others"
         )
     return xs
+
+
+def _rank(xs):
+    """Rank of xs (N, D) around its mean, in float64 without a copy: the triangles of QR, one part after the other."""
+    mean, triangle = xs.mean(0, dtype=float), np.zeros((0, xs.shape[1]))
+    for start in range(0, len(xs), 4096):
+        triangle = np.linalg.qr(np.concatenate([triangle, xs[start : start + 4096] - mean]), mode="r")
+    unit = triangle / np.linalg.norm(triangle, axis=0)
+    return np.linalg.matrix_rank(unit, rtol=len(xs) * np.finfo(float).eps)
 
 
 def _center_and_scale(xs):

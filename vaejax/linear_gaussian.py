@@ -22,7 +22,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI
-from vaejax.nodes import check_count, cubature_nodes
+from vaejax.nodes import check_count, check_key, cubature_nodes
 from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
 
 __all__ = [
@@ -114,6 +114,7 @@ def log_marginal(params, x):
 
 def sample(params, key, num_samples):
     """Draw z, then x. Returns xs (num_samples, D), zs (num_samples, L)."""
+    check_key(key)
     check_count("num_samples", num_samples)
     key_z, key_x = jax.random.split(key)
     num_features, num_latents = params.W.shape

@@ -173,8 +173,7 @@ def sample_nodes(key, mean, scale_tril, num_samples):
     Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes, section 2.4; Burda et al. (2016), Importance
     Weighted Autoencoders, (8), for `iw_bound`.
     """
-    if key is None:
-        raise ValueError("key is None, but these nodes are drawn at random: pass key=jax.random.key(0)")
+    check_key(key)
     num_latents = _num_latents(mean, scale_tril)
     check_count("num_samples", num_samples)
     eps = jax.random.normal(key, (num_samples, num_latents), _float_dtype(mean, scale_tril))
@@ -185,6 +184,15 @@ def check_count(name, value):
     """ValueError unless `value` is a whole number of at least one. (A bool or an array is none: shapes are static.)"""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} is {value!r}: expected a whole number of at least 1")
+
+
+def check_key(key):
+    """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
+    dtype, shape = getattr(key, "dtype", None), np.shape(key)
+    is_new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    if not is_new and not (dtype == np.uint32 and shape == (2,)):
+        came = type(key).__name__ if dtype is None else f"{dtype}{list(shape)}"
+        raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 
 
 def _gaussian_nodes(mean, scale_tril, standard, weight):

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from vaejax.bounds import check_examples
-from vaejax.nodes import check_count
+from vaejax.nodes import check_count, check_key
 
 CHUNK = 4096  # examples that are centred together
 
@@ -85,6 +85,7 @@ def als(xs, num_latents, num_steps, key):
     """
     _check(xs, num_latents)
     check_count("num_steps", num_steps)
+    check_key(key)
     return _als(jnp.asarray(xs), int(num_latents), int(num_steps), key)
 
 

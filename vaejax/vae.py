@@ -23,7 +23,7 @@ from jax.scipy.stats import norm
 
 from vaejax.bounds import LatentModel, check_examples, iw_bound, posterior_nodes
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.nodes import check_count, grid_nodes, sample_nodes
+from vaejax.nodes import check_count, check_key, grid_nodes, sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
 GRID_CHUNK = 10_000  # points of a grid decoded at a time
@@ -115,6 +115,7 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
     Raises:
         ValueError: a size that is no whole number of at least 1, or another likelihood.
     """
+    check_key(key)
     if not isinstance(hidden, list | tuple):
         raise ValueError(f"hidden is {hidden!r}: expected the sizes of the hidden layers, such as (500,), or ()")
     for name, value in (("num_features", num_features), ("num_latents", num_latents), *(("hidden", h) for h in hidden)):
@@ -168,6 +169,7 @@ def reconstruct(params, x):
 
 def sample(params, key, num_samples):
     """Draw z from the prior, then x; the encoder has no part. Returns xs (num_samples, D), zs (num_samples, L)."""
+    check_key(key)
     check_count("num_samples", num_samples)
     key_z, key_x = jax.random.split(key)
     zs = jax.random.normal(key_z, (num_samples, params.decoder.num_latents))

@@ -46,26 +46,36 @@ PANELS = {  # axis label -> [(kernel, the argument that varies, its values, powe
     "examples N": [
         (gmm_step, "num_examples", (20_000, 80_000, 320_000), 1),
         (pca, "num_examples", (10_000, 40_000, 160_000), 1),
-        (marginal, "num_examples", (2_000, 8_000, 32_000), 1),
+        (marginal, "num_examples", (16_000, 64_000, 256_000), 1),
     ],
     "features D": [
         (gmm_step, "dim", (6, 12, 24, 48), 2),
-        (marginal, "dim", (100, 400, 1_600), 1),
+        (marginal, "dim", (400, 1_600, 6_400), 1),
     ],
     "components K": [(gmm_step, "num_components", (4, 16, 64), 1)],
     "latents L": [(marginal, "num_latents", (4, 16, 64), 1)],
 }
 
 
+STYLES = {gmm_step: ("GMM EM step", "C0o"), pca: ("PCA", "C1s"), marginal: ("linear Gaussian gradient", "C2^")}
+
+
 def draw(path):
-    fig, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
+    fig, axes = plt.subplots(1, 4, figsize=(11, 3.4), sharey=True, layout="constrained")
     for ax, (label, lines) in zip(axes, PANELS.items(), strict=True):
-        for (kernel, argument, values, power), mark in zip(lines, "os^", strict=False):
+        for kernel, argument, values, power in lines:
             times = [1000 * kernel(**{argument: value}) for value in values]
-            ax.loglog(values, times, f"{mark}-", label=kernel.__name__.replace("_", " "))
-            ax.loglog(values, times[0] * (np.array(values) / values[0]) ** power, "k:", lw=1, zorder=0)
+            name, style = STYLES[kernel]
+            ax.loglog(values, times, style + "-", label=name)
+            promised = times[-1] * (np.array(values) / values[-1]) ** power
+            ax.loglog(values, promised, "k:", lw=1, zorder=0, label="slope that theory promises")
+        if label != "examples N":
+            ticks = sorted({value for line in lines for value in line[2]})
+            ax.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=8)
+            ax.minorticks_off()
         ax.set(xlabel=label, ylabel="ms" if ax is axes[0] else "")
-        ax.legend(fontsize=8)
+    handles = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
+    fig.legend(handles.values(), handles.keys(), ncols=4, loc="outside lower center", fontsize=9)
     fig.savefig(path, dpi=100)
 
 
