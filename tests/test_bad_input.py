@@ -23,7 +23,7 @@ ADAM = {"optimizer": optax.adam(1e-2), "num_steps": 2}
 
 
 def squares(params, xs, key):
-    return -((xs - params) ** 2).sum(1).mean()
+    return -((xs - params[None]) ** 2).sum(1).mean()
 
 
 def log_joint(params, x, z):
@@ -52,6 +52,8 @@ MISTAKES = {
     "a batch to an encoder": (lambda: vae.encode(NETS, PIXELS), "this encoder reads one example of shape (16,)"),
     "a list of lists": (lambda: em(gmm.GMM, MIXTURE, XS.tolist()), "numpy.asarray"),
     "a list to maximize": (lambda: climb(xs=XS.tolist()), "make a list an array with numpy.asarray"),
+    "a list of lists, factors": (lambda: em(lg.PPCA, FACTORS, XS.tolist()), "numpy.asarray"),
+    "a list of lists, one Gaussian": (lambda: gaussian.init(XS.tolist()), "numpy.asarray"),
     "integers": (lambda: em(lg.PPCA, FACTORS, np.ones((5, 2), int)), "convert with xs.astype('float32')"),
     "bytes for pixels": (lambda: climb(vae.make_vae(), NETS, PIXELS * 255), "divide bytes by 255"),
     "pictures, not rows": (lambda: climb(vae.make_vae(), NETS, PIXELS.reshape(10, 4, 4)), "see numpy.reshape"),
@@ -89,7 +91,7 @@ MISTAKES = {
         "sum over the dimensions of x inside log_joint",
     ),
     "an objective without a mean": (
-        lambda: climb(lambda p, xs, k: ((xs - p) ** 2).sum(1)), "average inside the objective"
+        lambda: climb(lambda p, xs, k: ((xs - p[None]) ** 2).sum(1)), "average inside the objective"
     ),
     "integers to climb with": (lambda: climb(params=jnp.zeros(2, int)), "gradient ascent expects floating arrays"),
     "an optimiser by its name": (lambda: climb(optimizer="adam"), "optimizer is str: expected one from optax"),

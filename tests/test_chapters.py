@@ -290,4 +290,4 @@ def test_a_kernel_that_compiles_twice_is_an_error(how, works, tmp_path):
     env |= {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     done = subprocess.run([sys.executable, "-c", COMPILE_TWICE, how], env=env, capture_output=True, text=True)
     assert (done.returncode == 0) == works, done.stderr
-    assert works or "jit__mean_bound of vaejax was compiled a second time" in done.stderr
+    assert works or "of vaejax was compiled a second time" in done.stderr

@@ -194,3 +194,18 @@ def test_no_path_or_host_of_one_machine_is_written_down():
         if path.suffix in {".py", ".md", ".ipynb", ".toml", ".txt", ".yml", ".cfg", ".csv", ".cff"} and path.exists():
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"(?<![\w/.\"(|])/(home|root|work|tmp)/\w", text), file
+
+
+def test_every_mutant_still_fits_the_code():
+    sys.path.insert(0, str(ROOT / "tests" / "mutants"))
+    from registry import MUTANTS
+
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
+    table = (ROOT / "tests" / "mutants" / "README.md").read_text()
+    for mutant in MUTANTS:
+        source = (ROOT / "vaejax" / f"{mutant.module}.py").read_text()
+        for old, new in mutant.edits:
+            assert source.count(old) == 1, f"{mutant.name}: {old!r}"
+            source = source.replace(old, new)
+        compile(source, mutant.name, "exec")
+        assert f"| {mutant.name} |" in table, f"{mutant.name}: run make mutants"

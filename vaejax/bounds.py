@@ -140,12 +140,13 @@ def check_model_data(model, params, xs):
         check_examples(xs, as_table=True)
 
 
-def check_examples(xs, as_table=False):
+def check_examples(xs, as_table=False, allow_nan=False):
     """ValueError unless xs is a non-empty batch of finite examples. Values are looked at where they are concrete.
 
     Args:
         xs: an array, or a pytree of arrays, with the examples along the first axis.
         as_table: a lone array must be (N, D) floats, as a model without a `validate` of its own expects.
+        allow_nan: NaN marks a missing entry; only infinities are refused.
 
     Returns:
         N, the number of examples.
@@ -159,11 +160,12 @@ def check_examples(xs, as_table=False):
     for leaf in jax.tree.leaves(xs):
         if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
-        if not (np.isfinite(leaf).all() if isinstance(leaf, np.ndarray) else _all_finite(leaf)):
-            num_bad = int((~jnp.isfinite(leaf)).sum())
+        num_bad = int(_count_bad(leaf, allow_nan))
+        if num_bad:
+            kind = "infinite" if allow_nan else "NaN or infinite"
             raise ValueError(
-                f"the data hold {num_bad} NaN or infinite entries: expected finite numbers; drop those examples, fill "
-                "them in, or pass the values together with a mask and let log_joint read the mask"
+                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
+                "or pass the values together with a mask and let log_joint read the mask"
             )
     return num_examples
 
@@ -192,6 +194,13 @@ def _on_support(log_joint, params, x, nodes):
     return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)
 
 
-@jax.jit
-def _all_finite(leaf):
-    return jnp.isfinite(leaf).all()
+def _count_bad(leaf, allow_nan):
+    """By numpy where the array is numpy's, so that nothing is copied; compiled elsewhere."""
+    if isinstance(leaf, np.ndarray):
+        return np.isinf(leaf).sum() if allow_nan else leaf.size - np.isfinite(leaf).sum()
+    return _count_bad_on_device(leaf, allow_nan)
+
+
+@partial(jax.jit, static_argnames="allow_nan")
+def _count_bad_on_device(leaf, allow_nan):
+    return (jnp.isinf(leaf) if allow_nan else ~jnp.isfinite(leaf)).sum()

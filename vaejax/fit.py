@@ -69,7 +69,7 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         params: where to start, a pytree of floating arrays (networks too); not changed.
         data: an array, or a pytree whose leaves share the leading axis N.
         key: a key from `jax.random.key`; the same key gives the same fit.
-        optimizer: from optax, for instance `optax.adam(1e-2)`.
+        optimizer: from optax, for instance `optax.adam(1e-2)`. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
 

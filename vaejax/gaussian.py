@@ -127,8 +127,8 @@ GAUSSIAN = LatentModel(log_joint, posterior, m_step, validate=validate)
 
 
 def _check_data(xs):
+    check_examples(xs, as_table=True, allow_nan=True)
     xs = np.asarray(xs)
-    check_examples(np.where(np.isnan(xs), 0, xs) if xs.dtype.kind == "f" else xs, as_table=True)
     never = np.isnan(xs).all(0)
     if never.any():
         raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")

@@ -101,7 +101,8 @@ def init(xs, num_components, key, *, method="k-means++"):
     Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
     """
     check_key(key)
-    xs = _check_data(xs)
+    xs = _check_table(xs)
+    _check_rank(xs)
     check_count("num_components", num_components)
     distinct = np.unique(xs, axis=0)
     if num_components > len(distinct):
@@ -122,14 +123,15 @@ def init(xs, num_components, key, *, method="k-means++"):
 
 def validate(params, xs):
     """ValueError unless params are those of a mixture for finite xs (N, D) of full rank."""
-    _check_data(xs)
+    xs = _check_table(xs)
     log_pi, mu, scale_tril = (np.asarray(p) for p in params)
-    num_components, dim = log_pi.size, np.shape(xs)[1]
+    num_components, dim = log_pi.size, xs.shape[1]
     shapes = log_pi.shape, mu.shape, scale_tril.shape
     if shapes != ((num_components,), (num_components, dim), (num_components, dim, dim)):
         raise ValueError(
             f"params have shapes {shapes} beside examples of {dim} features: expected (K,), (K, D), (K, D, D)"
         )
+    _check_rank(xs)
     if not abs(np.exp(log_pi.astype(float)).sum() - 1) < 1e-3:
         raise ValueError(
             f"the weights exp(log_pi) sum to {np.exp(log_pi).sum():.6g}: expected 1; use jax.nn.log_softmax"
@@ -270,13 +272,16 @@ def make_gmm(min_variance=1e-6):
 GMM = make_gmm()
 
 
-def _check_data(xs):
-    xs = np.asarray(xs)
-    if xs.ndim == 2 and xs.dtype.kind == "f" and np.isnan(xs).any():
+def _check_table(xs):
+    if np.ndim(xs) == 2 and np.asarray(xs).dtype.kind == "f" and np.isnan(xs).any():
         raise ValueError(
             "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"
         )
     check_examples(xs, as_table=True)
+    return np.asarray(xs)
+
+
+def _check_rank(xs):
     constant = xs.min(0) == xs.max(0)
     if constant.any():
         raise ValueError(f"feature {int(constant.argmax())} is the same in all {len(xs)} examples: drop it")
@@ -286,7 +291,6 @@ def _check_data(xs):
             f"xs {xs.shape} has rank {rank} around its mean: expected {xs.shape[1]}; add examples, or drop features "
             "that are combinations of others"
         )
-    return xs
 
 
 def _rank(xs):

@@ -344,12 +344,11 @@ def _shape(xs):
 
 def _check_table(xs):
     """A table that may hold NaN, but no infinity, no column without an entry, and more than one row."""
+    check_examples(xs, as_table=True, allow_nan=True)
     xs = np.asarray(xs)
-    missing = np.isnan(xs) if xs.dtype.kind == "f" else np.zeros(1, bool)
-    check_examples(np.where(missing, 0, xs) if missing.any() else xs, as_table=True)
     if len(xs) < 2:
         raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
-    never = missing.all(0)
+    never = np.isnan(xs).all(0)
     if never.any():
         raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
     return xs

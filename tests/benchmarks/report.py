@@ -11,7 +11,7 @@ agree" says so). *Step* is the median time of one step over the runs counted, wi
 *ratio* is that time over ours. *Peak* is the share that the step's necessary matrix products take of the fastest
 matrix product measured on the same cores in the same process. *First* is a first whole fit with everything that is
 compiled for it. *Memory* is what one fit adds to the peak of a process that holds the data. Targets stand where they
-were set before the measurement, reached or not; they hold for one core.
+were set before the measurement, reached or not; they hold for one core. No accelerator was measured.
 
 """
 
@@ -24,7 +24,8 @@ def scores_agree(found):
 def write(path, rows, results, machine):
     lines = [HEAD.format(machine=machine)]
     for key in sorted(
-        (key for key in results if key != "quality"), key=lambda key: (list(rows).index(key.split()[0]), key)
+        (key for key in results if key not in ("quality", "start")),
+        key=lambda key: (list(rows).index(key.split()[0]), key),
     ):
         (name, cores), found = key.split(), results[key]
         row, cores = rows[name], int(cores)
@@ -53,7 +54,7 @@ def write(path, rows, results, machine):
         verdict = "agree" if scores_agree(found) else "DIFFER"
         lines.append(f"\nScores {verdict}: within {spread:.2g} nats (asked: {found['atol']:g}).")
         lines.append(f" Target: {row.target}.{row.remark and ' ' + row.remark}\n\n" if cores == 1 else "\n\n")
-    lines.append(results["quality"])
+    lines += [results["quality"], results["start"]]
     lines.append(
         "## How time grows\n\n![Time of each kernel against N, D, K and L, with dotted lines of the slope that "
     )

@@ -56,6 +56,7 @@ def main():
 
         if "quality" not in results or not options.rows:
             results["quality"] = quality.write()
+            results["start"] = start_up()
             options.results.write_text(json.dumps(results))
             scaling.draw(HERE / "scaling.png")
         report.write(options.out, ROWS, results, machine())
@@ -142,6 +143,24 @@ def brief(cores, row, found):
         + text
         + share
         + ("" if report.scores_agree(found) else f" SCORES DIFFER {[w['score'] for w in ways.values()]}")
+    )
+
+
+def start_up(repeats=7):
+    """What `import vaejax` adds to the imports that every program of this kind has. A section of the report."""
+    programs = {"jax, optax and flax.nnx": "import jax, optax; from flax import nnx", "vaejax": "import vaejax"}
+    times = {name: [] for name in programs}
+    for _ in range(repeats):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+            times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    lines = [f"| {name} | {1000 * median:.0f} ms |\n" for name, median in medians.items()]
+    return (
+        "## Start-up\n\n| a new process that imports | median |\n|---|---|\n"
+        + "".join(lines)
+        + "\nTarget: 300 ms more.\n\n"
     )
 
 

@@ -104,7 +104,7 @@ HEAD = """# Classic mistakes, and who notices
 
 Written by `make mutants`. Each row is a mistake that somebody has made, put into a copy of `vaejax`. The third column
 is the first unit test that fails, the fourth the first cell of a chapter. {tests} of {total} are noticed by the unit
-tests, {chapters} by the chapters alone.
+tests; the chapters alone notice {chapters} of the {seen} that were shown to them.
 
 Is your own program wrong? Find the sentence that could be yours, and copy the check that found it.
 
@@ -113,15 +113,17 @@ Is your own program wrong? Find the sentence that could be yours, and copy the c
 
 def write_table(results):
     done = [mutant for mutant in MUTANTS if mutant.name in results]
+    seen = sum("chapters" in results[mutant.name] for mutant in done)
     caught = {half: sum(bool(results[mutant.name].get(half)) for mutant in done) for half in ("tests", "chapters")}
-    lines = [HEAD.format(total=len(done), **caught)]
+    lines = [HEAD.format(total=len(done), seen=seen, **caught)]
     reasons = json.loads((HERE / "survivors.json").read_text()) if (HERE / "survivors.json").exists() else {}
     for module in dict.fromkeys(mutant.module for mutant in done):
         lines.append(f"## {module}\n\n| mistake | name | unit test | chapter |\n|---|---|---|---|\n")
         for mutant in done:
             if mutant.module == module:
                 found = results[mutant.name]
-                chapter = found.get("chapters") or f"*none:* {reasons.get(mutant.name, 'not explained yet')}"
+                survived = f"*none:* {reasons.get(mutant.name, 'not explained yet')}"
+                chapter = (found["chapters"] or survived) if "chapters" in found else "*not run*"
                 mistake = mutant.mistake.replace("|", "\\|")
                 lines.append(f"| {mistake} | {mutant.name} | {found.get('tests') or '**none**'} | {chapter} |\n")
         lines.append("\n")
