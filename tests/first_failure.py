@@ -38,7 +38,7 @@ def _readable(line, root):
     """`FAILED chapters/01.ipynb::Cell 12` -> `01: id-of-the-cell`; `FAILED tests/test_x.py::test_y[0]` -> `test_y`."""
     cell = re.search(r"chapters/(\S+)\.ipynb::\D*(\d+)", line)
     if not cell:
-        return re.search(r"::(\w+)|(\S+)$", line.split(" - ")[0]).group().strip(":")
+        return line.split(" - ")[0].split("::")[-1].split("[")[0]
     notebook = json.loads((root / "chapters" / f"{cell.group(1)}.ipynb").read_text(encoding="utf-8"))
     code = [each for each in notebook["cells"] if each["cell_type"] == "code"]
     return f"{cell.group(1)}: {code[int(cell.group(2))]['id']}"

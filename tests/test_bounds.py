@@ -307,3 +307,10 @@ def test_a_phi_too_few_is_refused_by_name_of_the_sizes():
     params = (jnp.ones(2), jnp.zeros((4, 2)))
     with pytest.raises(ValueError, match=r"(?s)inconsistent sizes.*size 5.*size 4"):
         vj.maximize(bound, params, jnp.zeros((5, 2)), jax.random.key(0), optimizer=optax.sgd(0.1), num_steps=1)
+
+
+@pytest.mark.parametrize("height", [-2000.0, 2000.0])
+def test_iw_bound_keeps_its_digits_where_exp_has_none(height):
+    nodes = vj.enumerate_nodes(np.log([0.25, 0.75]))
+    log_joint = lambda params, x, z: height + jnp.log(jnp.array([0.5, 1.5]))[z]  # weights 2 and 2, times exp(height)
+    assert_close(vj.iw_bound(log_joint, None, None, nodes), height + np.log(2), atol=1e-9)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import Mixture, assert_close, seeds
+from scipy import stats
 from scipy.integrate import dblquad
 from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
@@ -74,7 +75,9 @@ def test_samples_have_the_mixtures_moments_and_shares():
     total = np.einsum("k,kij->ij", pi, cov + np.einsum("ki,kj->kij", mu - mean, mu - mean))
     away = np.asarray(xs) - mean
     outer = np.einsum("ni,nj->nij", away, away)
-    for draws, expected in ((np.asarray(xs), mean), (outer, total), (np.eye(3)[np.asarray(labels)], pi)):
+    inside = np.asarray(xs) - mu[np.asarray(labels)]  # without the spread of the means, which is much larger
+    within = np.einsum("ni,nj->nij", inside, inside), np.einsum("k,kij->ij", pi, cov)
+    for draws, expected in ((np.asarray(xs), mean), (outer, total), within, (np.eye(3)[np.asarray(labels)], pi)):
         se = draws.std(0) / np.sqrt(len(draws))
         assert (np.abs(draws.mean(0) - expected) < 6 * se).all()
 
@@ -309,3 +312,12 @@ NAN = np.full((4, 2), np.nan)
 def test_bad_input_is_refused_with_advice(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_examples_far_from_every_component_keep_their_digits(fused):
+    xs = np.array([[-3.0], [-1.0], [1.0], [3.0]])
+    narrow = gmm.GMMParams(jnp.log(jnp.full(2, 0.5)), jnp.array([[-1.0], [1.0]]), jnp.full((2, 1, 1), 0.01))
+    _, history = vj.em(gmm.GMM, narrow, xs, num_steps=1, fused=fused)
+    density = np.logaddexp(*(stats.norm.logpdf(xs[:, 0], mean, 0.01) for mean in (-1, 1))) + np.log(0.5)
+    assert_close(history[0], density.mean(), atol=1e-6)  # -20,000 nats for the outer two

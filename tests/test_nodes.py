@@ -77,6 +77,12 @@ def test_enumerated_nodes_sum_over_all_values():
     assert_close(vj.expect(lambda z: jax.nn.one_hot(z, 4), nodes), probs)
 
 
+def test_weights_of_enumerated_nodes_are_their_masses():
+    nodes = vj.enumerate_nodes(np.log([0.2, 0.3, 0.5]))
+    assert_close(nodes.weight, [0.2, 0.3, 0.5])
+    assert_close(vj.expect(lambda z: nodes.log_q[z], nodes), 0.2 * np.log(0.2) + 0.3 * np.log(0.3) + 0.5 * np.log(0.5))
+
+
 def test_expect_takes_pytrees():
     nodes = vj.enumerate_nodes(jnp.log(jnp.array([0.25, 0.75])))
     got = vj.expect(lambda z: {"label": z.astype(float), "square": jnp.full((2, 2), z * 3.0)}, nodes)

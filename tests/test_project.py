@@ -78,6 +78,12 @@ def test_layers_import_only_downwards():
         assert used <= set(layers[:i]), f"{layer} imports {used}"
 
 
+def test_matplotlib_is_imported_only_where_something_is_drawn():
+    code = "import sys, vaejax as vj; early = 'matplotlib' in sys.modules; vj.plot.images; from vaejax import plot"
+    status, out = run(sys.executable, "-c", f"{code}; print(early, 'matplotlib' in sys.modules, plot is vj.plot)")
+    assert (status, out) == (0, "False True True\n")
+
+
 def test_every_public_function_has_a_docstring():
     import inspect
 

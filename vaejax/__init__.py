@@ -1,6 +1,8 @@
 """vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
 
-from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, plot, vae
+import importlib
+
+from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, vae
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
 from vaejax.files import load, save
 from vaejax.fit import em, maximize
@@ -46,3 +48,9 @@ __all__ = [
     "save",
     "vae",
 ]
+
+
+def __getattr__(name):
+    if name == "plot":  # at its first use: importing matplotlib takes ten times longer than all the rest
+        return importlib.import_module("vaejax.plot")
+    raise AttributeError(f"module 'vaejax' has no attribute {name!r}")
