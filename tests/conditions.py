@@ -10,8 +10,9 @@ import os
 import secrets
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 
 from first_failure import first_failure
@@ -52,16 +53,19 @@ def main():
 
     def attempt(job):
         run, notebook = job
-        failure = first_failure(ROOT, [notebook], limit=1800, **runs[run])
-        results[options.what].setdefault(run, {})[notebook] = failure
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-        print(f"{run}, {notebook}: {failure or 'passed'}", flush=True)
-        return failure
+        return first_failure(ROOT, [notebook], limit=1800, **runs[run])
 
+    num_failed = 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        failures = [f for f in pool.map(attempt, [(run, each) for run in runs for each in options.notebooks]) if f]
-    write_table(results)
-    sys.exit(f"{len(failures)} runs failed" if failures else 0)
+        running = {pool.submit(attempt, job): job for job in product(runs, options.notebooks)}
+        for done in as_completed(running):
+            (run, notebook), failure = running[done], done.result()
+            num_failed += failure is not None
+            print(f"{run}, {notebook}: {failure or 'passed'}", flush=True)
+            results[options.what].setdefault(run, {})[notebook] = failure
+            RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+            write_table(results)
+    sys.exit(f"{num_failed} runs failed" if num_failed else 0)
 
 
 def fresh_seeds(count):

@@ -101,7 +101,7 @@ def m_step(params, xs, nodes):
 
 def init(xs):
     """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
-    xs = _check_data(xs)
+    xs = _check_table(xs)
     sd = np.nanstd(xs, axis=0, dtype=float).astype(xs.dtype)
     if not (sd > 0).all():
         raise ValueError(
@@ -112,7 +112,7 @@ def init(xs):
 
 def validate(params, xs):
     """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
-    _check_data(xs)
+    _check_table(xs)
     mean, scale_tril = np.asarray(params.mean), np.asarray(params.scale_tril)
     dim = np.shape(xs)[1]
     if mean.shape != (dim,) or scale_tril.shape != (dim, dim):
@@ -126,7 +126,7 @@ def validate(params, xs):
 GAUSSIAN = LatentModel(log_joint, posterior, m_step, validate=validate)
 
 
-def _check_data(xs):
+def _check_table(xs):
     check_examples(xs, as_table=True, allow_nan=True)
     xs = np.asarray(xs)
     never = np.isnan(xs).all(0)

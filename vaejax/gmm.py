@@ -96,7 +96,7 @@ def init(xs, num_components, key, *, method="k-means++"):
         GMMParams.
 
     Raises:
-        ValueError: bad data, K out of range, or an unknown method.
+        ValueError: no key, bad data, K out of range, or an unknown method.
 
     Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
     """

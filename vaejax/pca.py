@@ -79,7 +79,7 @@ def als(xs, num_latents, num_steps, key):
         losses: (num_steps,) mean squared distance from the plane after each step. Never rises.
 
     Raises:
-        ValueError: bad data, L out of range, or num_steps < 1.
+        ValueError: no key, bad data, L out of range, or num_steps < 1.
 
     Source: derived in chapter 3.
     """

@@ -113,7 +113,7 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
         VAEParams.
 
     Raises:
-        ValueError: a size that is no whole number of at least 1, or another likelihood.
+        ValueError: no key, a size that is no whole number of at least 1, or another likelihood.
     """
     check_key(key)
     if not isinstance(hidden, list | tuple):

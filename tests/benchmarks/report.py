@@ -10,8 +10,9 @@ How to read it. A row is one problem, solved by all from the same start, to the 
 agree" says so). *Step* is the median time of one step over the runs counted, with the spread, the ways taking turns;
 *ratio* is that time over ours. *Peak* is the share that the step's necessary matrix products take of the fastest
 matrix product measured on the same cores in the same process. *First* is a first whole fit with everything that is
-compiled for it. *Memory* is what one fit adds to the peak of a process that holds the data. Targets stand where they
-were set before the measurement, reached or not; they hold for one core. No accelerator was measured.
+compiled for it. *Memory* is what one fit adds, at its highest, to a process that holds the data, its compiler included.
+Targets stand where they were set before the measurement, reached or not; they hold for one core. No accelerator was
+measured.
 
 """
 

@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import platform
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -54,10 +54,11 @@ def main():
         import quality
         import scaling
 
-        if "quality" not in results or not options.rows:
-            results["quality"] = quality.write()
-            results["start"] = start_up()
-            options.results.write_text(json.dumps(results))
+        for section, measure in {"quality": quality.write, "start": start_up}.items():
+            if not options.rows or section not in results:
+                results[section] = measure()
+        options.results.write_text(json.dumps(results))
+        if not options.rows:
             scaling.draw(HERE / "scaling.png")
         report.write(options.out, ROWS, results, machine())
 
@@ -83,25 +84,35 @@ def child(name, cores, way, options):
 
     contest = (ROWS[name].quick if options.quick else ROWS[name].make)()
     if way != "all":
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        contest.ways[way](contest.steps[0])
-        return {"added_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
-    ways = {}
-    for each, run in list(contest.ways.items()):
-        try:
-            start = time.perf_counter()
-            score = run(contest.steps[1])
-            ways[each] = {"first_call": time.perf_counter() - start, "score": float(score), "times": []}
-            run(contest.steps[0])  # another number of steps may be another program
-        except ImportError as error:
-            print(f"{each} is not measured: {error}", file=sys.stderr)
+        return {"added_mb": added_mb(lambda: contest.ways[way](contest.steps[0]))}
+    ways, lengths = {}, {}
+    for each, run in contest.ways.items():
+        first, last = contest.steps
+        start = time.perf_counter()
+        score = run(last)
+        ways[each] = {"first_call": time.perf_counter() - start, "score": float(score), "times": []}
+        lengths[each] = first, first + (last - first) * dict(contest.more).get(each, 1)
+        step_time(run, lengths[each])  # another number of steps may be another program
     began = time.perf_counter()
     for turn in range(2 if options.quick else options.repeats):
         if turn > 0 and time.perf_counter() - began > options.budget:
             break
         for each in ways:
-            ways[each]["times"].append(step_time(contest.ways[each], contest.steps))
+            ways[each]["times"].append(step_time(contest.ways[each], lengths[each]))
     return {"ways": ways, "peak": matmul_peak(), "flops": contest.flops, "atol": contest.atol}
+
+
+def added_mb(run):
+    """What a call adds to the memory that the process holds, at its highest, MB (Linux; elsewhere NaN)."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what the process holds now
+    sizes = []
+    for _ in range(2):
+        sizes.append(int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1)) / 1024)
+        run()
+    return sizes[1] - sizes[0]
 
 
 def step_time(run, steps):

@@ -234,7 +234,7 @@ LINEAR_GAUSSIAN = (
         'second = jnp.einsum("ni,nj->nij", first, first)'),
     one("fused-z-as-known", "linear_gaussian", "The same in the fused step: the posterior covariance is left out.",
         "jnp.linalg.solve(cov_z + B @ cross, cross.T)", "jnp.linalg.solve(B @ cross, cross.T)"),
-    one("fused-mean-kept", "linear_gaussian", "The old mean's error is put back with the wrong sign.",
+    one("fused-mean-wrong-sign", "linear_gaussian", "The old mean's error is put back with the wrong sign.",
         "b = mean - W @ (B @ shift)", "b = mean + W @ (B @ shift)"),
     one("mean-marginal-diagonal", "linear_gaussian", "The mean log likelihood forgets that features are correlated.",
         "-0.5 * (around_b - explained + log_det", "-0.5 * (around_b + log_det"),

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from registry import MUTANTS
@@ -69,13 +69,16 @@ def main():
                 found["chapters"] = next(
                     (killer for path in CHAPTERS[mutant.module] if (killer := first_failure(folder, [path]))), None
                 )
-        results[mutant.name] = results.get(mutant.name, {}) | found
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-        print(f"{mutant.name}: {found}", flush=True)
+        return found
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(examine, chosen))
-    write_table(results)
+        running = {pool.submit(examine, mutant): mutant.name for mutant in chosen}
+        for done in as_completed(running):
+            name, found = running[done], done.result()
+            print(f"{name}: {found}", flush=True)
+            results[name] = results.get(name, {}) | found
+            RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+            write_table(results)
     survivors = [mutant.name for mutant in chosen if results[mutant.name].get("tests", "") is None]
     if survivors:
         sys.exit(f"the unit tests let pass: {', '.join(survivors)}")
