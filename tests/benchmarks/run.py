@@ -5,6 +5,7 @@ scores of all ways must agree. It is a benchmark and no test: nothing fails beca
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -13,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -37,49 +40,68 @@ def main():
     if options.child:
         print(json.dumps(child(*options.child, options)))
         return
+    if options.quick:
+        quick(options)
+        return
     from rows import ROWS
 
+    names = options.rows or list(ROWS)
     results = json.loads(options.results.read_text()) if options.rows and options.results.exists() else {}
-    for cores in [1] if options.quick else options.cores:
-        for name in options.rows or ROWS:
-            found = ask(name, cores, "all", options)
-            if "failed" not in found and not options.quick:
-                for way in found["ways"]:
-                    found["ways"][way] |= ask(name, cores, way, options)
-            print(brief(cores, ROWS[name], found), flush=True)
-            results[f"{name} {cores}"] = found
-            if not options.quick:
-                options.results.write_text(json.dumps(results))
-    if not options.quick:
-        import quality
-        import scaling
-
-        for section, measure in {"quality": quality.write, "start": start_up}.items():
-            if not options.rows or section not in results:
-                results[section] = measure()
+    for cores, name in itertools.product(options.cores, names):
+        found = ask(name, cores, "all", options)
+        if "failed" not in found:
+            for way in found["ways"]:
+                found["ways"][way] |= ask(name, cores, way, options)
+        print(brief(cores, ROWS[name].title, ROWS[name].size, found), flush=True)
+        results[f"{name} {cores}"] = found
         options.results.write_text(json.dumps(results))
-        if not options.rows:
-            scaling.draw(HERE / "scaling.png")
-        report.write(options.out, ROWS, results, machine())
+
+    import quality
+    import scaling
+
+    for section, measure in {"quality": quality.write, "start": start_up}.items():
+        if not options.rows or section not in results:
+            results[section] = measure()
+    options.results.write_text(json.dumps(results))
+    if not options.rows:
+        scaling.draw(HERE / "scaling.png")
+    report.write(options.out, ROWS, results, machine())
+
+
+def quick(options):
+    """All rows in this process, which imports the peers and measures the peak once."""
+    os.environ |= surroundings(1)
+    warnings.simplefilter("ignore")
+    use_cores(1)
+    from rows import ROWS
+
+    for name in options.rows or ROWS:
+        print(brief(1, ROWS[name].title, ROWS[name].small, child(name, 1, "all", options)), flush=True)
 
 
 def ask(name, cores, way, options):
     """A fresh process, whose libraries see `cores` cores. `way` "all": times; else the memory of that way."""
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        env[variable] = str(cores)
+    env = os.environ | surroundings(cores)
     env.pop("JAX_COMPILATION_CACHE_DIR", None)  # what a first call costs is a figure too
     command = [sys.executable, __file__, "--child", name, str(cores), way, "--repeats", str(options.repeats)]
     command += ["--budget", str(options.budget)]
-    command += ["--quick"] if options.quick else []
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def surroundings(cores):
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
+    return {"JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"} | threads
+
+
+def use_cores(count):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])  # before any library counts its cores
+
+
 def child(name, cores, way, options):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])  # before any library counts its cores
+    use_cores(int(cores))
     from rows import ROWS
 
     contest = (ROWS[name].quick if options.quick else ROWS[name].make)()
@@ -92,9 +114,10 @@ def child(name, cores, way, options):
         score = run(last)
         ways[each] = {"first_call": time.perf_counter() - start, "score": float(score), "times": []}
         lengths[each] = first, first + (last - first) * dict(contest.more).get(each, 1)
-        step_time(run, lengths[each])  # another number of steps may be another program
+        for count in set(lengths[each]) - {last}:
+            run(count)  # another number of steps may be another program
     began = time.perf_counter()
-    for turn in range(2 if options.quick else options.repeats):
+    for turn in range(1 if options.quick else options.repeats):
         if turn > 0 and time.perf_counter() - began > options.budget:
             break
         for each in ways:
@@ -125,6 +148,7 @@ def step_time(run, steps):
     return times[0] if first == last else (times[1] - times[0]) / (last - first)
 
 
+@cache
 def matmul_peak(size=2048):
     """The most float32 operations in a second that jax or numpy reaches, in a product of two squares."""
     import jax
@@ -141,8 +165,8 @@ def matmul_peak(size=2048):
     return 2 * size**3 / best
 
 
-def brief(cores, row, found):
-    head = f"{row.title}, {row.size}, {cores} core{'s' * (cores > 1)}: "
+def brief(cores, title, size, found):
+    head = f"{title}, {size}, {cores} core{'s' * (cores > 1)}: "
     if "failed" in found:
         return head + f"FAILED: {found['failed']}"
     ways = found["ways"]
