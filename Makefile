@@ -47,7 +47,7 @@ mutants: .venv/ready-dev ## put 110 classic mistakes into copies of vaejax and s
 bench: .venv-bench/ready ## measure every kernel beside its peers and write BENCHMARKS.md (long)
 	@.venv-bench/bin/python tests/benchmarks/run.py
 
-bench-quick: .venv-bench/ready ## the same on small problems, in a few minutes; prints only
+bench-quick: .venv-bench/ready ## the same on small problems, in a minute or two; prints only
 	@.venv-bench/bin/python tests/benchmarks/run.py --quick
 
 data: .venv/ready-dev ## rebuild the data files from published packages

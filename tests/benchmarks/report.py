@@ -22,6 +22,11 @@ def scores_agree(found):
     return max(scores) - min(scores) <= found["atol"]
 
 
+def digits(number):
+    """Three significant digits, or all before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def write(path, rows, results, machine):
     lines = [HEAD.format(machine=machine)]
     for key in sorted(
@@ -42,9 +47,9 @@ def write(path, rows, results, machine):
             share = f"{found['flops'] / middle * 1000 / found['peak']:.0%}" if found["flops"] else ""
             cells = (
                 way,
-                f"{middle:.3g} ms ({min(times):.3g} to {max(times):.3g})",
+                f"{digits(middle)} ms" + (f" ({digits(min(times))} to {digits(max(times))})" if len(times) > 1 else ""),
                 f"{len(times)}",
-                f"{middle / 1000 / ours:.3g}",
+                digits(middle / 1000 / ours),
                 share,
                 f"{of['first_call']:.2g} s",
                 f"{of.get('added_mb', float('nan')):.0f} MB",
