@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vaejax.download import read_idx
+
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where `apt install dataset-fashion-mnist` puts it
 
 
@@ -47,19 +49,11 @@ def digits(path):
     np.savez_compressed(path, **arrays, test_images=images[test], test_labels=labels[test])
 
 
-def idx(path):
-    """A file in the IDX format: two zeros, the type (8: bytes), the rank, the shape in big-endian int32, the bytes."""
-    content = gzip.decompress(path.read_bytes())
-    rank = content[3]
-    shape = np.frombuffer(content, ">i4", rank, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
-
-
 def fashion(path, source=FASHION):
     """Fashion-MNIST: the first 1,000 of each class of its training set, the first 200 of each of its test set."""
     arrays = {}
     for split, name, count in (("train", "train", 1000), ("test", "t10k", 200)):
-        images, labels = (idx(source / f"{name}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+        images, labels = (read_idx(source / f"{name}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
         first = [np.flatnonzero(labels == label)[:count] for label in range(10)]
         chosen = np.sort(np.concatenate(first))
         arrays[f"{split}_images"] = images[chosen].reshape(len(chosen), -1)

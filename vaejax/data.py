@@ -1,4 +1,4 @@
-"""Data sets: five real ones that come with the package, four synthetic ones drawn from a seed.
+"""Data sets: five real ones that come with the package, two that are fetched, four drawn from a seed.
 
 All arrays are numpy, float32 where they are measurements. Sources, licences and checksums are in data/README.md.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vaejax import download
 from vaejax.nodes import check_count
 
 _HERE = Path(__file__).parent
@@ -22,6 +23,8 @@ SHA256 = {
     "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
     "fashion.npz": "ab8196bce575a80bc973d245deeea762d2bb4f8dd59bd3525e55d79881edad3f",
 }
+
+CLOTHES = "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
 
 
 class OldFaithful(NamedTuple):
@@ -48,7 +51,10 @@ class Bfi(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """5,000 handwritten digits of MNIST, 500 of each class, 28 x 28 pixels in rows of 784, 0 black to 1 white."""
+    """Handwritten digits of MNIST, 28 x 28 pixels in rows of 784, 0 black to 1 white.
+
+    5,000 of them, 500 of each class, in "digits"; "mnist_full" has 60,000 to train and 10,000 to test.
+    """
 
     train_xs: np.ndarray  # (4000, 784)
     train_labels: np.ndarray  # (4000,) int32, the digit
@@ -57,7 +63,7 @@ class Digits(NamedTuple):
 
 
 class Fashion(NamedTuple):
-    """12,000 pictures of clothes of Fashion-MNIST, 1,200 of each kind, laid out like `Digits`."""
+    """Pictures of clothes of Fashion-MNIST, laid out like `Digits`: 12,000 in "fashion", 70,000 in the full set."""
 
     train_xs: np.ndarray  # (10000, 784)
     train_labels: np.ndarray  # (10000,) int32, a place in `names`
@@ -74,10 +80,11 @@ class Synthetic(NamedTuple):
 
 
 def load(name):
-    """Load one of the data sets in the box, after checking that its file is the one the book was written with.
+    """Load a data set, after checking that its files are those the book was written with.
 
     Args:
-        name: "old_faithful", "air_quality", "bfi", "digits" or "fashion".
+        name: "old_faithful", "air_quality", "bfi", "digits" or "fashion", which are in the box; "mnist_full" or
+            "fashion_mnist_full", fetched at their first use (11 and 30 MB) into a cache: see `vaejax.download`.
 
     Returns:
         `OldFaithful`, `AirQuality`, `Bfi`, `Digits` or `Fashion`, fresh arrays at each call.
@@ -86,9 +93,15 @@ def load(name):
         KeyError: no such data set.
         FileNotFoundError: the file is not there.
         ValueError: the file is damaged: its SHA-256 is not the published one.
+        ImportError, ConnectionError, OSError: a full set could not be fetched, or not be kept.
     """
+    if name == "mnist_full":
+        return Digits(*download.load_images(name))
+    if name == "fashion_mnist_full":
+        return Fashion(*download.load_images(name), CLOTHES)
     if name not in _READERS:
-        raise KeyError(f"no data set named {name!r}: expected one of {', '.join(map(repr, _READERS))}")
+        known = ", ".join(map(repr, [*_READERS, *download.MIRRORS]))
+        raise KeyError(f"no data set named {name!r}: expected one of {known}")
     reader, file = _READERS[name]
     path = FOLDER / file
     if not path.is_file():
@@ -165,8 +178,7 @@ def _digits(file):
 
 
 def _fashion(file):
-    names = "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
-    return Fashion(*_images(file), names)
+    return Fashion(*_images(file), CLOTHES)
 
 
 _READERS = {
