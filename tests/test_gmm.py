@@ -119,7 +119,7 @@ def one_textbook_step(params, xs):
 def test_the_fused_step_is_the_textbook_step(budget, seed, num_examples):
     xs, start = random_problem(seed, num_examples)
     fused, bound, chunks = one_fused_step(start, xs, budget)
-    assert chunks.shape[1] == (6 if budget else 2)
+    assert chunks.shape[2] == (6 if budget else 2)
     textbook = one_textbook_step(start, xs)
     assert_close(bound, mean_log_prob(start, xs), atol=1e-8)
     jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-8), fused, textbook)

@@ -2,7 +2,7 @@
 
 import importlib
 
-from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, vae
+from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, sharding, vae
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
 from vaejax.files import load, save
 from vaejax.fit import em, maximize
@@ -16,6 +16,7 @@ from vaejax.nodes import (
     quadrature_nodes,
     sample_nodes,
 )
+from vaejax.sharding import shard
 
 __all__ = [
     "LatentModel",
@@ -46,6 +47,8 @@ __all__ = [
     "quadrature_nodes",
     "sample_nodes",
     "save",
+    "shard",
+    "sharding",
     "vae",
 ]
 

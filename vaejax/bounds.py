@@ -15,6 +15,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from vaejax.nodes import check_key
+from vaejax.sharding import Sharded, count_examples, examples
 
 
 class LatentModel(NamedTuple):
@@ -102,7 +103,7 @@ def mean_bound(model, params, xs, key, bound=elbo):
     Args:
         model: a `LatentModel`; it and `bound` are static, so make them once.
         params: its parameters.
-        xs: (N, D) examples, or a pytree whose leaves share the leading axis N.
+        xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
         key: a key from `jax.random.key`, split over the examples; None for a model whose posterior is exact.
         bound: `elbo` or `iw_bound`.
 
@@ -113,12 +114,13 @@ def mean_bound(model, params, xs, key, bound=elbo):
         ValueError: from `model.validate`, or from `check_examples` where the model has none.
     """
     check_model_data(model, params, xs)
+    params, key = xs.replicate((params, key)) if isinstance(xs, Sharded) else (params, key)
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound)
 
 
 def posterior_nodes(model, params, xs, key):
     """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
-    num_examples = _count_examples(xs)
+    num_examples = count_examples(xs)
     if key is not None:
         check_key(key)
     keys = None if key is None else jax.random.split(key, num_examples)
@@ -134,6 +136,7 @@ def check_model_data(model, params, xs):
     """The check at every public door: the model's own where it has one, `check_examples` otherwise."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    xs = xs.local() if isinstance(xs, Sharded) else xs
     if model.validate is not None:
         model.validate(params, xs)
     else:
@@ -151,7 +154,7 @@ def check_examples(xs, as_table=False, allow_nan=False):
     Returns:
         N, the number of examples.
     """
-    num_examples = _count_examples(xs)
+    num_examples = count_examples(xs)
     if as_table and hasattr(xs, "shape"):
         if xs.ndim != 2:
             raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
@@ -170,21 +173,9 @@ def check_examples(xs, as_table=False, allow_nan=False):
     return num_examples
 
 
-def _count_examples(xs):
-    """N; ValueError unless all arrays share the first axis."""
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(xs)]
-    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
-        raise ValueError(
-            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
-            "array; make a list an array with numpy.asarray"
-        )
-    if len({shape[0] for shape in shapes}) != 1:
-        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
-    return shapes[0][0]
-
-
 @partial(jax.jit, static_argnames=("model", "bound"))
 def _mean_bound(model, params, xs, key, bound):
+    xs = examples(xs)
     return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
 
 
@@ -195,9 +186,10 @@ def _on_support(log_joint, params, x, nodes):
 
 
 def _count_bad(leaf, allow_nan):
-    """By numpy where the array is numpy's, so that nothing is copied; compiled elsewhere."""
+    """By numpy where the array is numpy's, part by part, so that nothing is copied; compiled elsewhere."""
     if isinstance(leaf, np.ndarray):
-        return np.isinf(leaf).sum() if allow_nan else leaf.size - np.isfinite(leaf).sum()
+        parts = (np.asarray(leaf[start : start + 4096]) for start in range(0, len(leaf), 4096))
+        return sum(np.isinf(part).sum() if allow_nan else part.size - np.isfinite(part).sum() for part in parts)
     return _count_bad_on_device(leaf, allow_nan)
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
 from vaejax.nodes import check_count, check_key
+from vaejax.sharding import Sharded, examples, examples_over
 
 BLOCK = 100  # gradient steps between two looks at the clock
 
@@ -25,7 +26,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     Args:
         model: a `LatentModel` with an `m_step`, or with `summarize` and `em_step`. Static: make it once.
         params: where to start, a pytree of arrays; not changed.
-        xs: (N, D) examples, or a pytree whose leaves share the leading axis N.
+        xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
         num_steps: number of E- and M-steps, at least 1.
         key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
         tol: stop when a step raises the bound by less than this many nats per example; None runs all steps.
@@ -53,7 +54,8 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
         raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
     tol = -np.inf if tol is None else tol
     data = model.summarize(xs) if fused else jax.tree.map(jnp.asarray, xs)
-    params, history, steps_done = _em(model, fused, int(num_steps), _own_copy(params), data, key, tol)
+    params, key = _own_copy(params, xs), xs.replicate(key) if isinstance(xs, Sharded) else key
+    params, history, steps_done = _em(model, fused, int(num_steps), params, data, key, tol)
     history = history[: int(steps_done)]
     _check_history(history, 0, "the parameters may have collapsed: try another start or a guarded model")
     return params, history
@@ -67,7 +69,9 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
             minibatch estimates the whole. Static: define it once, and pass what it needs as `data`, not as a closure.
             Or a `LatentModel`: then it is the model's `mean_bound`, and the model checks its data first.
         params: where to start, a pytree of floating arrays (networks too); not changed.
-        data: an array, or a pytree whose leaves share the leading axis N.
+        data: an array, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them. With a
+            `batch_size`, arrays that are mapped from a file, `np.load(path, mmap_mode="r")`, are not loaded: BLOCK
+            batches at a time are read, so they may be larger than the memory.
         key: a key from `jax.random.key`; the same key gives the same fit.
         optimizer: from optax, for instance `optax.adam(1e-2)`. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
@@ -93,8 +97,10 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
     check_key(key)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
-    params, data = _own_copy(params), jax.tree.map(jnp.asarray, data)
+    is_mapped = any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data)) and batch_size is not None
+    params, data = _own_copy(params, data), data if is_mapped else jax.tree.map(jnp.asarray, data)
     key_batches, key_steps = jax.random.split(key)
+    key_steps = data.replicate(key_steps) if isinstance(data, Sharded) else key_steps
     batches = _batch_stream(key_batches, num_examples, batch_size)
     _check_objective(objective, params, data, key_steps, batch_size)
 
@@ -103,7 +109,8 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         for start in range(0, num_steps, BLOCK):
             count = min(BLOCK, num_steps - start)
             indices = None if batch_size is None else np.stack([next(batches) for _ in range(BLOCK)])
-            state, values = _gradient_steps(objective, optimizer, state, data, key_steps, indices, start, count)
+            block, indices = _read(data, indices) if is_mapped else (data, indices)
+            state, values = _gradient_steps(objective, optimizer, state, block, key_steps, indices, start, count)
             history.append(np.asarray(values[:count]))
             _check_history(history[-1], start, "try a smaller learning rate")
             bar.update(count)
@@ -112,6 +119,8 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
 
 @partial(jax.jit, static_argnames=("model", "fused", "num_steps"))
 def _em(model, fused, num_steps, params, data, key, tol):
+    data = data if fused else examples(data)
+
     def step(carry):
         i, params, history = carry
         if fused:
@@ -133,10 +142,15 @@ def _em(model, fused, num_steps, params, data, key, tol):
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
 def _gradient_steps(objective, optimizer, state, data, key, indices, start, count):
     """`count` <= BLOCK steps. `count` is no static argument: any number of steps runs the same compiled code."""
+    xs = examples(data)
+
+    def take(leaf, rows):
+        batch = leaf[rows]
+        return jax.lax.with_sharding_constraint(batch, examples_over(data.mesh)) if isinstance(data, Sharded) else batch
 
     def step(i, carry):
         (params, opt_state), history = carry
-        batch = data if indices is None else jax.tree.map(lambda leaf: leaf[indices[i]], data)
+        batch = xs if indices is None else jax.tree.map(lambda leaf: take(leaf, indices[i]), xs)
         step_key = jax.random.fold_in(key, start + i)
         value, grad = jax.value_and_grad(objective)(params, batch, step_key)
         descent = jax.tree.map(jnp.negative, grad)  # the one minus sign: optax descends, we climb
@@ -152,6 +166,12 @@ def _bound_of(model):
     return lambda params, xs, key: mean_bound(model, params, xs, key)
 
 
+def _read(data, indices):
+    """The rows that a block of batches (BLOCK, B) asks for, and where they now are."""
+    rows = jax.tree.map(lambda leaf: np.asarray(leaf[indices.ravel()]), data)
+    return rows, np.arange(indices.size, dtype=np.int32).reshape(indices.shape)
+
+
 def _batch_stream(key, num_examples, batch_size):
     """Index arrays (batch_size,), cut from one shuffled pass after another: every example comes equally often."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))  # 40 times faster than jax.random.permutation
@@ -163,9 +183,10 @@ def _batch_stream(key, num_examples, batch_size):
         queue = queue[batch_size:]
 
 
-def _own_copy(params):
-    """Fresh, strongly typed arrays: what the loops donate and carry must not be the caller's."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
+def _own_copy(params, data):
+    """Fresh, strongly typed arrays where the data are: what the loops donate and carry must not be the caller's."""
+    params = jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
+    return data.replicate(params) if isinstance(data, Sharded) else params
 
 
 def _check_objective(objective, params, data, key, batch_size):
@@ -173,8 +194,9 @@ def _check_objective(objective, params, data, key, batch_size):
     kinds = {jnp.dtype(leaf.dtype).name for leaf in jax.tree.leaves(params)}
     if not kinds or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
         raise ValueError(f"params hold {sorted(kinds) or 'no arrays'}: gradient ascent expects floating arrays")
-    batch = data if batch_size is None else jax.tree.map(lambda leaf: leaf[:batch_size], data)
-    out = jax.eval_shape(objective, params, batch, key)
+    out = jax.eval_shape(
+        lambda data: objective(params, jax.tree.map(lambda leaf: leaf[:batch_size], examples(data)), key), data
+    )
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         raise ValueError(
             f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"

@@ -22,6 +22,7 @@ from jax.scipy.special import logsumexp
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
 from vaejax.nodes import check_count, check_key, enumerate_nodes
+from vaejax.sharding import Sharded, count_examples, examples, examples_over
 
 CHUNK = 512  # examples that the fused step looks at together
 BUDGET = 2**29  # bytes of features that the fused step may store; beyond, it builds them as it goes
@@ -181,30 +182,44 @@ def m_step(params, xs, nodes, min_variance=1e-6):
 
 
 class Summary(NamedTuple):
-    """What the fused step needs of the data: whitened examples y = A^-1 (x - center), in chunks, padded with zeros."""
+    """What the fused step needs of the data: whitened examples y = A^-1 (x - center), in chunks, padded with zeros.
 
+    Each of G devices, mostly one, has C chunks.
+    """
+
+    num_examples: Array  # () N
     center: Array  # (D,) mean of the data
     scale: Array  # (D, D) Cholesky factor A of their covariance
-    mask: Array  # (C, CHUNK) 1 for an example, 0 for padding
-    chunks: Array  # (C, P, CHUNK) features of y where they fit into BUDGET, else (C, D, CHUNK) y itself
+    mask: Array  # (C, G, CHUNK) 1 for an example, 0 for padding
+    chunks: Array  # (C, G, P, CHUNK) features of y where they fit into BUDGET, else (C, G, D, CHUNK) y itself
 
 
 def summarize(xs):
-    """Whiten the data and lay them out in chunks for `em_step`. xs (N, D) -> Summary."""
-    stored = len(xs) * _num_features(xs.shape[1]) * xs.dtype.itemsize <= BUDGET
-    return _summarize(xs, stored)
+    """Whiten the data and lay them out in chunks for `em_step`. xs (N, D), or what `vaejax.shard` makes -> Summary."""
+    table, num_devices = (xs.padded, xs.mesh.size) if isinstance(xs, Sharded) else (xs, 1)
+    stored = len(table) // num_devices * _num_features(table.shape[1]) * table.dtype.itemsize <= BUDGET
+    return _summarize(xs, stored, num_devices)
 
 
-@partial(jax.jit, static_argnames="stored")
-def _summarize(xs, stored):
-    num_examples, dim = xs.shape
-    center, scale = _center_and_scale(xs)
-    num_chunks = -(-num_examples // CHUNK)
-    white = solve_triangular(scale, (xs - center[None]).T, lower=True)
-    white = jnp.pad(white, ((0, 0), (0, num_chunks * CHUNK - num_examples)))
-    chunks = white.reshape(dim, num_chunks, CHUNK).transpose(1, 0, 2)
-    mask = (jnp.arange(num_chunks * CHUNK) < num_examples).astype(xs.dtype).reshape(num_chunks, CHUNK)
-    return Summary(center, scale, mask, jax.vmap(_features)(chunks) if stored else chunks)
+@partial(jax.jit, static_argnames=("stored", "num_devices"))
+def _summarize(xs, stored, num_devices):
+    center, scale = _center_and_scale(examples(xs))
+    table = xs.padded if isinstance(xs, Sharded) else xs
+    parts = table.reshape(num_devices, -1, table.shape[1])
+    num_chunks = -(-parts.shape[1] // CHUNK)
+
+    def lay_out(part, is_example):
+        white = solve_triangular(scale, (part - center[None]).T, lower=True)
+        unused = num_chunks * CHUNK - white.shape[1]
+        chunks = jnp.pad(white, ((0, 0), (0, unused))).reshape(-1, num_chunks, CHUNK).transpose(1, 0, 2)
+        return jnp.pad(is_example, (0, unused)).reshape(num_chunks, CHUNK), chunks
+
+    is_example = (jnp.arange(len(table)) < count_examples(xs)).astype(table.dtype).reshape(num_devices, -1)
+    mask, chunks = jax.vmap(lay_out, out_axes=1)(parts, is_example)
+    chunks = jax.vmap(jax.vmap(_features))(chunks) if stored else chunks
+    if isinstance(xs, Sharded):
+        mask, chunks = jax.lax.with_sharding_constraint((mask, chunks), examples_over(xs.mesh, axis=1))
+    return Summary(jnp.asarray(count_examples(xs), table.dtype), center, scale, mask, chunks)
 
 
 def em_step(params, summary, min_variance=1e-6):
@@ -221,9 +236,9 @@ def em_step(params, summary, min_variance=1e-6):
     Returns:
         (params, bound): after the step, and the mean log likelihood before it, () nats per example.
     """
-    center, scale, mask, chunks = summary
-    dim = center.size
-    build = _features if chunks.shape[1] == dim else (lambda features: features)
+    num_examples, center, scale, mask, chunks = summary
+    dim, num_components, num_features = center.size, params.log_pi.size, _num_features(center.size)
+    build = _features if chunks.shape[2] == dim else (lambda features: features)
     theta = _theta(params, center, scale)
 
     def add_chunk(total, chunk):
@@ -236,9 +251,17 @@ def em_step(params, summary, min_variance=1e-6):
         log_p = (top + jnp.log(mass))[0]
         return (total[0] + resp @ feats.T, total[1] + log_p @ valid), None
 
-    zero = jnp.zeros((params.log_pi.size, _num_features(dim)), chunks.dtype), jnp.zeros((), chunks.dtype)
-    (sums, log_p), _ = jax.lax.scan(add_chunk, zero, (chunks, mask))
-    num, num_examples = sums[:, 0], mask.sum()
+    def on_one_device(chunks, mask):
+        zero = jnp.zeros((num_components, num_features), chunks.dtype), jnp.zeros((), chunks.dtype)
+        (sums, log_p), _ = jax.lax.scan(add_chunk, zero, (chunks, mask))
+        return jnp.append(sums.ravel(), log_p)  # one array, so that devices need to talk but once
+
+    if chunks.shape[1] == 1:
+        total = on_one_device(chunks[:, 0], mask[:, 0])
+    else:
+        total = jax.vmap(on_one_device, in_axes=1)(chunks, mask).sum(0)
+    sums, log_p = total[:-1].reshape(num_components, num_features), total[-1]
+    num = sums[:, 0]
     moments = sums / jnp.where(num > 0, num, 1)[:, None]
     mean = moments[:, 1 : dim + 1]
     upper = np.triu_indices(dim)

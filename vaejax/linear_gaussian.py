@@ -24,6 +24,7 @@ from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, check_key, cubature_nodes
 from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
+from vaejax.sharding import Sharded, count_examples, examples
 
 __all__ = [
     "FACTOR_ANALYSIS",
@@ -239,10 +240,16 @@ def summarize(xs):
     """
     if isinstance(xs, Summary):
         return xs
-    if not isinstance(xs, jax.core.Tracer) and bool((np if isinstance(xs, np.ndarray) else jnp).isnan(xs).any()):
+    table = xs.padded if isinstance(xs, Sharded) else xs
+    if not isinstance(xs, jax.core.Tracer) and bool((np if isinstance(table, np.ndarray) else jnp).isnan(table).any()):
         raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
-    mean, cov = mean_and_cov(xs)
-    return Summary(jnp.asarray(len(xs), mean.dtype), mean, cov)
+    mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
+    return Summary(jnp.asarray(count_examples(xs), mean.dtype), mean, cov)
+
+
+@jax.jit
+def _moments_of_sharded(xs):
+    return mean_and_cov(examples(xs))
 
 
 def em_step(params, summary, shared_noise=False):

@@ -132,7 +132,7 @@ FIT = (
     one("step-key-used-twice", "fit", "Every gradient step draws the same noise.",
         "step_key = jax.random.fold_in(key, start + i)", "step_key = key"),
     one("one-minibatch", "fit", "A block of steps sees one minibatch only.",
-        "leaf[indices[i]]", "leaf[indices[0]]"),
+        "take(leaf, indices[i])", "leaf[indices[0]]"),
     one("with-replacement", "fit", "Minibatches forget some examples and take others twice.",
         "rng.permutation(num_examples)", "rng.integers(0, num_examples, num_examples)"),
     one("optimizer-forgets", "fit", "The optimiser's state is thrown away at each step.",

@@ -32,7 +32,7 @@ ONWARD, ERRATA = "chapters/appendix_onward.ipynb", "chapters/companion_errata.ip
 TESTS = {"pca": "linear_gaussian"}  # `pca` is public there
 # The chapters that lean on a module, those first that do so most.
 CHAPTERS = {
-    "densities": (ONE, ERRATA, TWO, FOUR, FIVE, SIX),
+    "densities": (ONE, ERRATA, TWO, FOUR, FIVE, SIX, ONWARD),
     "nodes": (ONE, TWO, FIVE, ERRATA, FOUR, SIX),
     "bounds": (ONE, TWO, FIVE, SIX, ONWARD),
     "fit": (ONE, TWO, FIVE, FOUR, SIX),

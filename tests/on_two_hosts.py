@@ -1,0 +1,50 @@
+"""Run by test_sharding.py as one of two processes: python on_two_hosts.py RANK PORT TABLE.npy OUT.npz [STEPS].
+
+Both run the same program, as hosts do. It fits a mixture and a network to a table that each maps into memory, and
+writes what came out, and which rows it read.
+"""
+
+import sys
+
+import jax
+import numpy as np
+import optax
+
+import vaejax as vj
+from vaejax import gmm, vae
+
+
+class Noted:
+    """An array that notes which rows are read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.ndim, self.read = array, array.shape, array.dtype, array.ndim, []
+
+    def __getitem__(self, rows):
+        self.read.append((rows.start, min(rows.stop, len(self.array))))
+        return self.array[rows]
+
+
+def fits(data, few, num_steps=20):
+    """`data` as an array or sharded; `few` examples to start from."""
+    key = jax.random.key(0)
+    mixture, history = vj.em(gmm.GMM, gmm.init(few, 2, key), data, num_steps=num_steps)
+    nets = vae.init(key, few.shape[1], 2, hidden=(4,), likelihood="gaussian")
+    nets, bounds = vj.maximize(
+        vae.make_vae(likelihood="gaussian"), nets, data, key, optimizer=optax.adam(1e-2), num_steps=20, batch_size=32
+    )
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((mixture, history, nets, bounds))]
+
+
+def main(rank, port, table, out, num_steps=20):
+    jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(rank), heartbeat_timeout_seconds=10)
+    assert jax.process_count() == 2
+    noted = Noted(np.load(table, mmap_mode="r"))
+    data = vj.shard(noted)
+    print("placed", flush=True)
+    arrays = fits(data, np.load(table, mmap_mode="r")[:50], int(num_steps))
+    np.savez(out, *arrays, read=np.array(noted.read))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

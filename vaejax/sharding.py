@@ -1,0 +1,110 @@
+"""Data spread over the devices of a mesh: those of one machine, or of several hosts.
+
+`shard` gives every device an equal part of the examples. `em`, `maximize` and `mean_bound` take what it returns in
+place of an array and give the same results: from where the data lie XLA works out what each device has to compute.
+
+Where N does not divide evenly, the last parts are filled up with zeros. No sum ever sees them: every compiled function
+begins by cutting the data to N again (`examples`), and XLA keeps account of what was cut off.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["padded"], meta_fields=["num_examples", "mesh"])
+@dataclass(frozen=True)
+class Sharded:
+    """A pytree of arrays (N', ...), their first axis over all devices of the mesh; the first N examples count."""
+
+    padded: Any
+    num_examples: int  # N, at most N'
+    mesh: Mesh
+
+    def local(self):
+        """The examples that lie on this host, as numpy arrays: all of them, where there is one host."""
+
+        def rows(leaf):
+            parts = {part.index[0].indices(len(leaf))[0]: part.data for part in leaf.addressable_shards}
+            held = np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+            return held[: max(self.num_examples - min(parts), 0)]
+
+        return jax.tree.map(rows, self.padded)
+
+    def replicate(self, tree):
+        """A copy of `tree`, parameters for instance, on every device."""
+
+        def copy(leaf):
+            if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+                # keys as such cannot be put on the devices of another host
+                return jax.random.wrap_key_data(copy(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+            return jax.device_put(leaf, NamedSharding(self.mesh, PartitionSpec()))
+
+        return jax.tree.map(copy, tree)
+
+
+def shard(xs, mesh=None):
+    """Place data over the devices of a mesh, an equal part on each.
+
+    Every host calls it with the same `xs`, and reads no other rows than those of its own devices: give a memory-mapped
+    array, `np.load(path, mmap_mode="r")`, and the rest of the file is never touched.
+
+    Args:
+        xs: (N, ...) numpy array, or a pytree of arrays whose leaves share the leading axis N.
+        mesh: a `jax.sharding.Mesh`, over all axes of which the examples are spread; default: all devices in a row.
+
+    Returns:
+        Sharded.
+
+    Raises:
+        ValueError: bad data, or fewer examples than devices.
+    """
+    num_examples = count_examples(xs)
+    mesh = Mesh(np.array(jax.devices()), ("examples",)) if mesh is None else mesh
+    if num_examples < mesh.size:
+        raise ValueError(f"there are {num_examples} examples for {mesh.size} devices: use a smaller mesh")
+    spread = examples_over(mesh)
+
+    def place(leaf):
+        shape = -(-num_examples // mesh.size) * mesh.size, *leaf.shape[1:]
+
+        def rows(index):
+            start, stop, _ = index[0].indices(shape[0])
+            part = np.asarray(leaf[start:stop])
+            part = part.astype(jax.dtypes.canonicalize_dtype(part.dtype), copy=False)
+            return np.pad(part, [(0, stop - start - len(part))] + [(0, 0)] * (part.ndim - 1))
+
+        return jax.make_array_from_callback(shape, spread, rows)
+
+    return Sharded(jax.tree.map(place, xs), num_examples, mesh)
+
+
+def examples_over(mesh, axis=0):
+    """The sharding that spreads one axis over all devices of the mesh."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, mesh.axis_names))
+
+
+def examples(data):
+    """The N examples of sharded data, within a compiled function; other data as they are."""
+    if not isinstance(data, Sharded):
+        return data
+    return jax.tree.map(lambda leaf: leaf[: data.num_examples], data.padded)
+
+
+def count_examples(data):
+    """N; ValueError unless all arrays share the first axis."""
+    if isinstance(data, Sharded):
+        return data.num_examples
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(data)]
+    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
+        raise ValueError(
+            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
+            "array; make a list an array with numpy.asarray"
+        )
+    if len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
+    return shapes[0][0]
