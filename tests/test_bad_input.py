@@ -54,6 +54,8 @@ MISTAKES = {
     "a list to maximize": (lambda: climb(xs=XS.tolist()), "make a list an array with numpy.asarray"),
     "a list of lists, factors": (lambda: em(lg.PPCA, FACTORS, XS.tolist()), "numpy.asarray"),
     "a list of lists, one Gaussian": (lambda: gaussian.init(XS.tolist()), "numpy.asarray"),
+    "sharded data to a start": (lambda: gmm.init(vj.shard(XS), 3, KEY), "expected an array, such as xs[:5000]"),
+    "sharded data to PCA": (lambda: lg.pca(vj.shard(XS), 1), "expected an array, such as xs[:5000]"),
     "integers": (lambda: em(lg.PPCA, FACTORS, np.ones((5, 2), int)), "convert with xs.astype('float32')"),
     "bytes for pixels": (lambda: climb(vae.make_vae(), NETS, PIXELS * 255), "divide bytes by 255"),
     "pictures, not rows": (lambda: climb(vae.make_vae(), NETS, PIXELS.reshape(10, 4, 4)), "see numpy.reshape"),

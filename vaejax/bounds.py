@@ -155,6 +155,8 @@ def check_examples(xs, as_table=False, allow_nan=False):
         N, the number of examples.
     """
     num_examples = count_examples(xs)
+    if as_table and isinstance(xs, Sharded):
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
     if as_table and hasattr(xs, "shape"):
         if xs.ndim != 2:
             raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
