@@ -22,6 +22,7 @@ from scipy.integrate import quad
 from scipy.special import logsumexp
 
 import vaejax as vj
+from vaejax import gmm, vae
 from vaejax.densities import kl_categorical, kl_gaussian
 
 
@@ -232,6 +233,40 @@ def sampled_posterior(params, x, key):
 
 
 SAMPLED = vj.LatentModel(linear_log_joint, sampled_posterior)
+
+
+@pytest.mark.parametrize("bound", [vj.elbo, vj.iw_bound])
+@pytest.mark.parametrize("chunk_size", [1, 4, 10, 99])
+def test_chunks_change_neither_a_bound_nor_its_gradient(bound, chunk_size):
+    model, xs = vae.make_vae(num_samples=3), np.random.default_rng(0).random((10, 4))
+    params, key = vae.init(jax.random.key(0), 4, 2, hidden=(3,)), jax.random.key(1)
+
+    def both(chunk_size):
+        mean = lambda params: vj.mean_bound(model, params, xs, key, bound=bound, chunk_size=chunk_size)
+        return jax.value_and_grad(mean)(params)
+
+    jax.tree.map(assert_close, both(chunk_size), both(None))
+
+
+def test_chunks_need_no_key_where_the_posterior_is_exact():
+    xs = np.random.default_rng(1).standard_normal((7, 2))
+    start = gmm.init(xs, 2, jax.random.key(0))
+    assert_close(vj.mean_bound(gmm.GMM, start, xs, None, chunk_size=3), vj.mean_bound(gmm.GMM, start, xs, None))
+    with pytest.raises(ValueError, match="chunk_size is 0"):
+        vj.mean_bound(gmm.GMM, start, xs, None, chunk_size=0)
+
+
+def test_the_memory_of_a_gradient_grows_with_the_chunk_not_with_the_data():
+    params, key = vae.init(jax.random.key(0), 50, 2, hidden=(40,)), jax.random.key(1)
+    model = vae.make_vae(num_samples=50)
+
+    def temporary_bytes(num_examples, chunk_size):
+        gradient = jax.jit(jax.grad(lambda p, xs: vj.mean_bound(model, p, xs, key, vj.iw_bound, chunk_size)))
+        compiled = gradient.lower(params, jnp.zeros((num_examples, 50))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes(128, 8) < temporary_bytes(128, None) / 4
+    assert temporary_bytes(512, 8) < temporary_bytes(128, 8) + 2 * 8 * (512 - 128) * 50  # twice the data themselves
 
 
 def test_one_key_one_value_and_a_key_of_its_own_for_each_example():

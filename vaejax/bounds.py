@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaejax.nodes import check_key
+from vaejax.nodes import check_count, check_key
 from vaejax.sharding import Sharded, count_examples, examples
 
 
@@ -97,7 +97,7 @@ def iw_bound(log_joint, params, x, nodes):
     return logsumexp(log_w, b=jnp.where(used, nodes.weight, 0))
 
 
-def mean_bound(model, params, xs, key, bound=elbo):
+def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
     """The bound of each example, averaged over the data set. Compiled here, at the batch boundary.
 
     Args:
@@ -106,25 +106,25 @@ def mean_bound(model, params, xs, key, bound=elbo):
         xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
         key: a key from `jax.random.key`, split over the examples; None for a model whose posterior is exact.
         bound: `elbo` or `iw_bound`.
+        chunk_size: look at so many examples at a time, so that memory does not grow with N, nor that of the gradient,
+            which computes each chunk twice; None looks at all at once, which is faster where there is room.
 
     Returns:
         () nats per example.
 
     Raises:
-        ValueError: from `model.validate`, or from `check_examples` where the model has none.
+        ValueError: a bad chunk_size; or from `model.validate`, or from `check_examples` where the model has none.
     """
     check_model_data(model, params, xs)
     params, key = xs.replicate((params, key)) if isinstance(xs, Sharded) else (params, key)
-    return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound)
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size)
+    return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, chunk_size)
 
 
 def posterior_nodes(model, params, xs, key):
     """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
-    num_examples = count_examples(xs)
-    if key is not None:
-        check_key(key)
-    keys = None if key is None else jax.random.split(key, num_examples)
-    return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, keys)
+    return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, _keys_for(xs, key))
 
 
 def batch_bound(model, params, xs, nodes, bound=elbo):
@@ -175,10 +175,27 @@ def check_examples(xs, as_table=False, allow_nan=False):
     return num_examples
 
 
-@partial(jax.jit, static_argnames=("model", "bound"))
-def _mean_bound(model, params, xs, key, bound):
+@partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))
+def _mean_bound(model, params, xs, key, bound, chunk_size):
     xs = examples(xs)
-    return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
+    if chunk_size is None:
+        return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
+
+    @jax.checkpoint  # the gradient computes a chunk again, and need not keep what was inside
+    def bound_of(example):
+        x, key = example
+        return bound(model.log_joint, params, x, model.posterior(params, x, key))
+
+    return jax.lax.map(bound_of, (xs, _keys_for(xs, key)), batch_size=chunk_size).mean()
+
+
+def _keys_for(xs, key):
+    """A key for each example, or None where there is none."""
+    num_examples = count_examples(xs)
+    if key is None:
+        return None
+    check_key(key)
+    return jax.random.split(key, num_examples)
 
 
 def _on_support(log_joint, params, x, nodes):
