@@ -8,9 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq --retries 2
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.venv/jax-cache
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+# Where one process reads what another has half written it compiles for itself: that is no news for a notebook.
+export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants bench bench-quick data clean
+.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +51,9 @@ bench: .venv-bench/ready ## measure every kernel beside its peers and write BENC
 
 bench-quick: .venv-bench/ready ## the same on small problems, in a minute or two; prints only
 	@.venv-bench/bin/python tests/benchmarks/run.py --quick
+
+reproduce: .venv/ready-dev ## train the VAE and IWAE of Burda et al. on MNIST (days on a CPU; ARGS="--epochs 4" less)
+	@$(BIN)/python reproduce/burda.py $(ARGS)
 
 data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py

@@ -5,6 +5,7 @@ writes what came out, and which rows it read.
 """
 
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -25,15 +26,17 @@ class Noted:
         return self.array[rows]
 
 
-def fits(data, few, num_steps=20):
-    """`data` as an array or sharded; `few` examples to start from."""
+def fits(data, few, num_steps=20, folder=None):
+    """`data` as an array or sharded; `few` examples to start from. With a folder, the network in instalments."""
     key = jax.random.key(0)
     mixture, history = vj.em(gmm.GMM, gmm.init(few, 2, key), data, num_steps=num_steps)
     nets = vae.init(key, few.shape[1], 2, hidden=(4,), likelihood="gaussian")
-    nets, bounds = vj.maximize(
-        vae.make_vae(likelihood="gaussian"), nets, data, key, optimizer=optax.adam(1e-2), num_steps=20, batch_size=32
-    )
-    return [np.asarray(leaf) for leaf in jax.tree.leaves((mixture, history, nets, bounds))]
+    options = dict(optimizer=optax.adam(1e-2), batch_size=32, checkpoint=folder)
+    for instalment in (20,) if folder is None else (8, 20):
+        fitted, bounds = vj.maximize(
+            vae.make_vae(likelihood="gaussian"), nets, data, key, num_steps=instalment, **options
+        )
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((mixture, history, fitted, bounds))]
 
 
 def main(rank, port, table, out, num_steps=20):
@@ -42,7 +45,7 @@ def main(rank, port, table, out, num_steps=20):
     noted = Noted(np.load(table, mmap_mode="r"))
     data = vj.shard(noted)
     print("placed", flush=True)
-    arrays = fits(data, np.load(table, mmap_mode="r")[:50], int(num_steps))
+    arrays = fits(data, np.load(table, mmap_mode="r")[:50], int(num_steps), Path(out).parent / "checkpoints")
     np.savez(out, *arrays, read=np.array(noted.read))
 
 

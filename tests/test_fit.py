@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import jax
@@ -146,63 +145,6 @@ def test_maximize_is_the_same_run_in_whatever_blocks():
     again, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(1), num_steps=250, **args)
     other, _ = vj.maximize(mean_log_gaussian, start, xs, jax.random.key(2), num_steps=250, **args)
     assert (again[0] == long[0]).all() and not (other[0] == long[0]).all()
-
-
-MAPPED = """if True:
-    import re, resource, sys
-    import jax, numpy as np, optax
-    import vaejax as vj
-    def objective(params, data, key):
-        return -((data - params[None]) ** 2).mean()
-    def fit(xs):
-        options = dict(optimizer=adam, num_steps=200, batch_size=64)
-        start, key = np.zeros(xs.shape[1], np.float32), jax.random.key(0)
-        return np.asarray(vj.maximize(objective, start, xs, key, **options)[0])
-    adam, xs = optax.adam(0.05), np.load(sys.argv[1], mmap_mode="r")
-    few = fit(np.array(xs[:1000]))  # compiles
-    used = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read()).group(1)) * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (used + xs.nbytes // 2,) * 2)
-    try:
-        np.array(xs)
-    except MemoryError:
-        print("too large to load")
-    print(abs(fit(xs) - float(sys.argv[2])).max())
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
-def test_maximize_reads_data_that_memory_cannot_hold(tmp_path):
-    xs = np.lib.format.open_memmap(tmp_path / "xs.npy", "w+", np.float32, (100_000, 784))  # 314 MB
-    rng = np.random.default_rng(0)
-    for start in range(0, len(xs), 10_000):
-        xs[start : start + 10_000] = 3 + rng.standard_normal((10_000, 784), np.float32)
-    xs.flush()
-    done = subprocess.run(
-        [sys.executable, "-c", MAPPED, tmp_path / "xs.npy", "3"], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    said, error = done.stdout.splitlines()
-    assert said == "too large to load" and float(error) < 0.5  # 12,800 rows of noise 1, and the last steps' noise
-
-
-def test_maximize_on_a_mapped_file_is_maximize(tmp_path):
-    data = {"x": draw(5), "weight": np.ones(len(draw(5)))}
-    mapped = {}
-    for name, leaf in data.items():
-        np.save(tmp_path / name, leaf)
-        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
-
-    def objective(params, data, key):
-        return -(data["weight"][:, None] * (data["x"] - params[None]) ** 2).mean()
-
-    results = [
-        vj.maximize(objective, np.zeros(2), xs, jax.random.key(0), optimizer=ADAM, num_steps=150, batch_size=batch_size)
-        for batch_size in (7, None)
-        for xs in (data, mapped)
-    ]
-    for loaded, read in (results[:2], results[2:]):
-        np.testing.assert_array_equal(loaded[0], read[0])
-        np.testing.assert_array_equal(loaded[1], read[1])
 
 
 def draw_only(params, data, key):

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
 import vaejax as vj
-from vaejax import gmm
+from vaejax import gmm, gmm_fused
 from vaejax.bounds import batch_bound, posterior_nodes
 
 
@@ -104,7 +104,7 @@ def test_em_is_scikit_learns(num_components, num_features):
 @partial(jax.jit, static_argnames="budget")
 def one_fused_step(params, xs, budget):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gmm, "BUDGET", budget)
+        patch.setattr(gmm_fused, "BUDGET", budget)
         summary = gmm.summarize(xs)
     return *gmm.em_step(params, summary), summary.chunks
 
@@ -114,8 +114,8 @@ def one_textbook_step(params, xs):
     return gmm.m_step(params, xs, vj.bounds.posterior_nodes(gmm.GMM, params, xs, None))
 
 
-@pytest.mark.parametrize("budget", [gmm.BUDGET, 0])  # features stored, or built inside the scan
-@given(seed=seeds, num_examples=st.sampled_from([60, gmm.CHUNK, 1100]))
+@pytest.mark.parametrize("budget", [gmm_fused.BUDGET, 0])  # features stored, or built inside the scan
+@given(seed=seeds, num_examples=st.sampled_from([60, gmm_fused.CHUNK, 1100]))
 def test_the_fused_step_is_the_textbook_step(budget, seed, num_examples):
     xs, start = random_problem(seed, num_examples)
     fused, bound, chunks = one_fused_step(start, xs, budget)

@@ -71,7 +71,7 @@ def test_the_package_stays_small_enough_to_read():
 
 
 def test_layers_import_only_downwards():
-    layers = ["densities", "nodes", "sharding", "bounds", "fit"]
+    layers = ["densities", "nodes", "sharding", "bounds", "checkpoints", "fit"]
     for i, layer in enumerate(layers):
         source = (ROOT / "vaejax" / f"{layer}.py").read_text()
         used = set(re.findall(r"^from vaejax\.(\w+) import", source, re.MULTILINE))

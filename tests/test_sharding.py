@@ -30,8 +30,8 @@ def report():
 
 
 def test_any_number_of_devices_gives_the_fit_of_one(report):
-    """1,003 examples, which no number of devices divides. In float64 but for the networks' weights."""
-    assert len(report["differences"]) == 3 * 4 + 6
+    """1,003 examples, which no number of devices divides, and nine. In float64 but for the networks' weights."""
+    assert len(report["differences"]) == 3 * 4 + 7 + 2
     tolerance = {case: 1e-5 if case.startswith(("network", "mean")) else 1e-9 for case in report["differences"]}
     assert not {case: diff for case, diff in report["differences"].items() if not diff < tolerance[case]}
 
@@ -47,19 +47,6 @@ def test_what_was_placed_is_there_again():
     assert placed.num_examples == 6 and len(placed.padded["x"]) % len(jax.devices()) == 0
     jax.tree.map(np.testing.assert_array_equal, placed.local(), data)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(sharding.examples)(placed), data)
-
-
-def test_a_host_reads_only_its_rows():
-    class Noted:
-        shape, ndim, read = (10, 2), 2, []
-
-        def __getitem__(self, rows):
-            self.read.append((rows.start, rows.stop))
-            return np.zeros((10, 2))[rows]
-
-    noted = Noted()
-    vj.shard(noted)
-    assert set(noted.read) == {(0, 10)}  # one device: one piece
 
 
 @pytest.mark.parametrize(
@@ -110,7 +97,7 @@ def test_two_hosts_give_the_fit_of_one_and_read_each_its_own_part(table, tmp_pat
 
 
 def test_a_host_that_dies_stops_the_other_in_bounded_time(table, tmp_path):
-    with two_hosts(table, tmp_path, "100000000") as hosts:
+    with two_hosts(table, tmp_path, "10000000") as hosts:
         assert all(host.stdout.readline() == "placed\n" for host in hosts)
         time.sleep(5)
         assert [host.poll() for host in hosts] == [None, None]

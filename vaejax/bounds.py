@@ -15,7 +15,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from vaejax.nodes import check_count, check_key
-from vaejax.sharding import Sharded, count_examples, examples
+from vaejax.sharding import Sharded, beside, blocks, count_examples, examples
 
 
 class LatentModel(NamedTuple):
@@ -29,6 +29,7 @@ class LatentModel(NamedTuple):
     m_step: Callable | None = None  # (params, xs, nodes of all examples) -> params, if there is a closed form
     summarize: Callable | None = None  # (xs, as given) -> what `em_step` needs of them, once a fit
     em_step: Callable | None = None  # (params, summary) -> (params, bound): E-step and M-step in one, for speed
+    statistics: Callable | None = None  # (params, summary) -> (M,), a sum over examples; then em_step takes it as third
     validate: Callable | None = None  # (params, xs) -> None, or ValueError; default: xs is (N, D), finite, not empty
 
 
@@ -106,8 +107,9 @@ def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
         xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
         key: a key from `jax.random.key`, split over the examples; None for a model whose posterior is exact.
         bound: `elbo` or `iw_bound`.
-        chunk_size: look at so many examples at a time, so that memory does not grow with N, nor that of the gradient,
-            which computes each chunk twice; None looks at all at once, which is faster where there is room.
+        chunk_size: look at so many examples at a time, so that what the bound and its gradient need beside the data
+            does not grow with N; the gradient then computes each chunk twice. None looks at all at once, and is the
+            choice for sharded data: a chunk would lie on a few devices while the others wait.
 
     Returns:
         () nats per example.
@@ -116,9 +118,9 @@ def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
         ValueError: a bad chunk_size; or from `model.validate`, or from `check_examples` where the model has none.
     """
     check_model_data(model, params, xs)
-    params, key = xs.replicate((params, key)) if isinstance(xs, Sharded) else (params, key)
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
+    params, key = beside(xs, (params, key))
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, chunk_size)
 
 
@@ -207,8 +209,7 @@ def _on_support(log_joint, params, x, nodes):
 def _count_bad(leaf, allow_nan):
     """By numpy where the array is numpy's, part by part, so that nothing is copied; compiled elsewhere."""
     if isinstance(leaf, np.ndarray):
-        parts = (np.asarray(leaf[start : start + 4096]) for start in range(0, len(leaf), 4096))
-        return sum(np.isinf(part).sum() if allow_nan else part.size - np.isfinite(part).sum() for part in parts)
+        return sum(np.isinf(part).sum() if allow_nan else part.size - np.isfinite(part).sum() for part in blocks(leaf))
     return _count_bad_on_device(leaf, allow_nan)
 
 

@@ -4,6 +4,7 @@ Both climb, both return `(params, history)`, and `history` is always the bound: 
 sign is in `_gradient_steps`, because optax descends.
 """
 
+import itertools
 import sys
 from functools import lru_cache, partial
 
@@ -14,8 +15,9 @@ import optax
 from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
+from vaejax.checkpoints import Checkpoints
 from vaejax.nodes import check_count, check_key
-from vaejax.sharding import Sharded, examples, examples_over
+from vaejax.sharding import beside, examples, is_mapped, spread_as
 
 BLOCK = 100  # gradient steps between two looks at the clock
 
@@ -27,6 +29,9 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
         model: a `LatentModel` with an `m_step`, or with `summarize` and `em_step`. Static: make it once.
         params: where to start, a pytree of arrays; not changed.
         xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
+            A table mapped from a file, `np.load(path, mmap_mode="r")`, may be larger than memory for models of
+            `vaejax.gmm`, which read it part by part in each step, and of `vaejax.linear_gaussian`, which summarise it;
+            not with fused=False, nor where entries are missing.
         num_steps: number of E- and M-steps, at least 1.
         key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
         tol: stop when a step raises the bound by less than this many nats per example; None runs all steps.
@@ -54,14 +59,19 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
         raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
     tol = -np.inf if tol is None else tol
     data = model.summarize(xs) if fused else jax.tree.map(jnp.asarray, xs)
-    params, key = _own_copy(params, xs), xs.replicate(key) if isinstance(xs, Sharded) else key
-    params, history, steps_done = _em(model, fused, int(num_steps), params, data, key, tol)
-    history = history[: int(steps_done)]
+    params, key = beside(xs, (_own_copy(params), key))
+    if fused and is_mapped(xs) and model.statistics is not None:
+        params, history = _em_by_parts(model, int(num_steps), params, data, tol)
+    else:
+        params, history, steps_done = _em(model, fused, int(num_steps), params, data, key, tol)
+        history = history[: int(steps_done)]
     _check_history(history, 0, "the parameters may have collapsed: try another start or a guarded model")
     return params, history
 
 
-def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=None):
+def maximize(
+    objective, params, data, key, *, optimizer, num_steps, batch_size=None, checkpoint=None, checkpoint_every=1000
+):
     """Gradient ascent on `objective`, in blocks of steps that run compiled, with the data on the device.
 
     Args:
@@ -71,18 +81,25 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         params: where to start, a pytree of floating arrays (networks too); not changed.
         data: an array, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them. With a
             `batch_size`, arrays that are mapped from a file, `np.load(path, mmap_mode="r")`, are not loaded: BLOCK
-            batches at a time are read, so they may be larger than the memory.
+            batches at a time are read, so they may be larger than memory; the shuffled order takes about 16 bytes for
+            each example.
         key: a key from `jax.random.key`; the same key gives the same fit.
         optimizer: from optax, for instance `optax.adam(1e-2)`. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
+        checkpoint: a folder in which to keep what was reached, through orbax, which comes with flax. A fit that finds a
+            checkpoint there goes on from it, and ends as if it had never been interrupted: bit for bit, on the same
+            machine. With a larger num_steps it goes on from where it had ended. Another key, batch_size or shape is
+            refused; another objective, optimiser or content of the data cannot be noticed: give each fit a folder of
+            its own.
+        checkpoint_every: steps from one checkpoint to the next, in effect a multiple of BLOCK; one more at the end.
 
     Returns:
         params: after the last step.
         history: (num_steps,) the objective before each step, on that step's minibatch.
 
     Raises:
-        ValueError: bad data or arguments.
+        ValueError: bad data or arguments, or the checkpoint is of another fit.
         FloatingPointError: the objective became NaN or infinite.
     """
     if isinstance(objective, LatentModel):
@@ -90,30 +107,52 @@ def maximize(objective, params, data, key, *, optimizer, num_steps, batch_size=N
         objective = _bound_of(objective)
     num_examples = check_examples(data)
     check_count("num_steps", num_steps)
+    check_count("checkpoint_every", checkpoint_every)
+    num_steps = int(num_steps)
     if batch_size is not None:
         check_count("batch_size", batch_size)
+        batch_size = int(batch_size)
         if batch_size > num_examples:
             raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
     check_key(key)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
-    is_mapped = any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data)) and batch_size is not None
-    params, data = _own_copy(params, data), data if is_mapped else jax.tree.map(jnp.asarray, data)
+    in_parts = batch_size is not None and any(map(is_mapped, jax.tree.leaves(data)))
+    data = data if in_parts else jax.tree.map(jnp.asarray, data)
     key_batches, key_steps = jax.random.split(key)
-    key_steps = data.replicate(key_steps) if isinstance(data, Sharded) else key_steps
-    batches = _batch_stream(key_batches, num_examples, batch_size)
+    params = _own_copy(params)
+    state, key_steps = beside(data, ((params, optimizer.init(params)), key_steps))
     _check_objective(objective, params, data, key_steps, batch_size)
-
-    state, history = (params, optimizer.init(params)), []
-    with tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar:
-        for start in range(0, num_steps, BLOCK):
+    this_fit = {
+        "key": jax.random.key_data(key).tolist(),
+        "number of examples": num_examples,
+        "batch_size": batch_size,
+        "example": [f"{leaf.dtype}{list(leaf.shape[1:])}" for leaf in jax.tree.leaves(data)],
+        "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)],
+        "history": jnp.zeros(0).dtype.name,
+    }
+    with (
+        Checkpoints(checkpoint, this_fit) as checkpoints,
+        tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar,
+    ):
+        done, state, history = checkpoints.newest(state)
+        if done > num_steps:
+            raise ValueError(f"num_steps is {num_steps}, but the checkpoint in {checkpoint} has done {done} already")
+        batches = itertools.islice(_batch_stream(key_batches, num_examples, batch_size), done, None)
+        history = [history]
+        bar.update(done)
+        for start in range(done, num_steps, BLOCK):
             count = min(BLOCK, num_steps - start)
             indices = None if batch_size is None else np.stack([next(batches) for _ in range(BLOCK)])
-            block, indices = _read(data, indices) if is_mapped else (data, indices)
+            block, indices = _read(data, indices) if in_parts else (data, indices)
             state, values = _gradient_steps(objective, optimizer, state, block, key_steps, indices, start, count)
             history.append(np.asarray(values[:count]))
             _check_history(history[-1], start, "try a smaller learning rate")
             bar.update(count)
+            stop = start + count
+            if stop == num_steps or stop // checkpoint_every > start // checkpoint_every:
+                _check_finite(state[0], stop)
+                checkpoints.save(stop, state, np.concatenate(history))
     return state[0], jnp.asarray(np.concatenate(history))
 
 
@@ -139,18 +178,37 @@ def _em(model, fused, num_steps, params, data, key, tol):
     return params, history, i
 
 
+def _em_by_parts(model, num_steps, params, parts, tol):
+    """The fused fit for summaries that come one by one: their statistics add up to those of all the data."""
+    history = []
+    while len(history) < num_steps and (len(history) < 2 or history[-1] - history[-2] >= tol):
+        total = 0.0
+        for part in parts:
+            found = _statistics(model, params, part)
+            total = total + np.asarray(found, float)
+        params, bound = _em_step(model, params, part, total.astype(found.dtype))
+        history.append(float(bound))
+    return params, jnp.asarray(history)
+
+
+@partial(jax.jit, static_argnames="model")
+def _statistics(model, params, part):
+    return model.statistics(params, part)
+
+
+@partial(jax.jit, static_argnames="model")
+def _em_step(model, params, part, total):
+    return model.em_step(params, part, total)
+
+
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
 def _gradient_steps(objective, optimizer, state, data, key, indices, start, count):
     """`count` <= BLOCK steps. `count` is no static argument: any number of steps runs the same compiled code."""
     xs = examples(data)
 
-    def take(leaf, rows):
-        batch = leaf[rows]
-        return jax.lax.with_sharding_constraint(batch, examples_over(data.mesh)) if isinstance(data, Sharded) else batch
-
     def step(i, carry):
         (params, opt_state), history = carry
-        batch = xs if indices is None else jax.tree.map(lambda leaf: take(leaf, indices[i]), xs)
+        batch = xs if indices is None else spread_as(data, jax.tree.map(lambda leaf: leaf[indices[i]], xs))
         step_key = jax.random.fold_in(key, start + i)
         value, grad = jax.value_and_grad(objective)(params, batch, step_key)
         descent = jax.tree.map(jnp.negative, grad)  # the one minus sign: optax descends, we climb
@@ -175,18 +233,17 @@ def _read(data, indices):
 def _batch_stream(key, num_examples, batch_size):
     """Index arrays (batch_size,), cut from one shuffled pass after another: every example comes equally often."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))  # 40 times faster than jax.random.permutation
-    queue = np.empty(0, np.int32)
+    queue = np.empty(0, np.int32 if num_examples < 2**31 else np.int64)
     while True:
         while len(queue) < batch_size:
-            queue = np.concatenate([queue, rng.permutation(num_examples).astype(np.int32)])
+            queue = np.concatenate([queue, rng.permutation(num_examples).astype(queue.dtype)])
         yield queue[:batch_size]
         queue = queue[batch_size:]
 
 
-def _own_copy(params, data):
-    """Fresh, strongly typed arrays where the data are: what the loops donate and carry must not be the caller's."""
-    params = jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
-    return data.replicate(params) if isinstance(data, Sharded) else params
+def _own_copy(params):
+    """Fresh, strongly typed arrays: what the loops donate and carry must not be the caller's."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
 
 
 def _check_objective(objective, params, data, key, batch_size):
@@ -208,6 +265,11 @@ def _check_history(history, start, advice):
     if bad.any():
         step = int(bad.argmax())
         raise FloatingPointError(f"the bound became {float(history[step])} at step {start + step}: {advice}")
+
+
+def _check_finite(params, step):
+    if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(params))):
+        raise FloatingPointError(f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate")
 
 
 def _is_watched():

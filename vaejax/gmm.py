@@ -20,12 +20,10 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
 from vaejax.bounds import LatentModel, check_examples
-from vaejax.densities import LOG_2PI, log_det_tril, log_gaussian
+from vaejax.densities import log_gaussian
+from vaejax.gmm_fused import center_and_scale, em_step, floored_cholesky, keep_unused, statistics, summarize
 from vaejax.nodes import check_count, check_key, enumerate_nodes
-from vaejax.sharding import Sharded, count_examples, examples, examples_over
-
-CHUNK = 512  # examples that the fused step looks at together
-BUDGET = 2**29  # bytes of features that the fused step may store; beyond, it builds them as it goes
+from vaejax.sharding import blocks
 
 
 class GMMParams(NamedTuple):
@@ -117,7 +115,7 @@ def init(xs, num_components, key, *, method="k-means++"):
         chosen.append(rng.choice(len(unit), p=weight / weight.sum()))
         nearest = np.minimum(nearest, ((unit - unit[chosen[-1]]) ** 2).sum(1))  # zero only for those chosen
         weight = nearest if method == "k-means++" else (nearest > 0).astype(float)
-    _, scale = _center_and_scale(jnp.asarray(xs))
+    _, scale = center_and_scale(jnp.asarray(xs))
     log_pi = jnp.full(num_components, -np.log(num_components), scale.dtype)
     return GMMParams(log_pi, jnp.asarray(distinct[chosen]), jnp.tile(scale, (num_components, 1, 1)))
 
@@ -175,102 +173,10 @@ def m_step(params, xs, nodes, min_variance=1e-6):
         return (centred * weight[:, None]).T @ centred
 
     cov = jax.lax.map(covariance, (mu, share.T))
-    _, scale = _center_and_scale(xs)
+    _, scale = center_and_scale(xs)
     white = jax.vmap(lambda c: solve_triangular(scale, solve_triangular(scale, c, lower=True).T, lower=True))(cov)
-    scale_tril = jnp.einsum("ij,kjl->kil", scale, _floored_cholesky(white, min_variance))
-    return _keep_unused(params, num, len(xs), mu, scale_tril)
-
-
-class Summary(NamedTuple):
-    """What the fused step needs of the data: whitened examples y = A^-1 (x - center), in chunks, padded with zeros.
-
-    Each of G devices, mostly one, has C chunks.
-    """
-
-    num_examples: Array  # () N
-    center: Array  # (D,) mean of the data
-    scale: Array  # (D, D) Cholesky factor A of their covariance
-    mask: Array  # (C, G, CHUNK) 1 for an example, 0 for padding
-    chunks: Array  # (C, G, P, CHUNK) features of y where they fit into BUDGET, else (C, G, D, CHUNK) y itself
-
-
-def summarize(xs):
-    """Whiten the data and lay them out in chunks for `em_step`. xs (N, D), or what `vaejax.shard` makes -> Summary."""
-    table, num_devices = (xs.padded, xs.mesh.size) if isinstance(xs, Sharded) else (xs, 1)
-    stored = len(table) // num_devices * _num_features(table.shape[1]) * table.dtype.itemsize <= BUDGET
-    return _summarize(xs, stored, num_devices)
-
-
-@partial(jax.jit, static_argnames=("stored", "num_devices"))
-def _summarize(xs, stored, num_devices):
-    center, scale = _center_and_scale(examples(xs))
-    table = xs.padded if isinstance(xs, Sharded) else xs
-    parts = table.reshape(num_devices, -1, table.shape[1])
-    num_chunks = -(-parts.shape[1] // CHUNK)
-
-    def lay_out(part, is_example):
-        white = solve_triangular(scale, (part - center[None]).T, lower=True)
-        unused = num_chunks * CHUNK - white.shape[1]
-        chunks = jnp.pad(white, ((0, 0), (0, unused))).reshape(-1, num_chunks, CHUNK).transpose(1, 0, 2)
-        return jnp.pad(is_example, (0, unused)).reshape(num_chunks, CHUNK), chunks
-
-    is_example = (jnp.arange(len(table)) < count_examples(xs)).astype(table.dtype).reshape(num_devices, -1)
-    mask, chunks = jax.vmap(lay_out, out_axes=1)(parts, is_example)
-    chunks = jax.vmap(jax.vmap(_features))(chunks) if stored else chunks
-    if isinstance(xs, Sharded):
-        mask, chunks = jax.lax.with_sharding_constraint((mask, chunks), examples_over(xs.mesh, axis=1))
-    return Summary(jnp.asarray(count_examples(xs), table.dtype), center, scale, mask, chunks)
-
-
-def em_step(params, summary, min_variance=1e-6):
-    """E-step and M-step in one pass over the data, two matrix products a chunk and never an (N, K, D) array.
-
-    The log of a Gaussian is linear in the features phi(y) = [1, y_i, y_i y_j (i <= j)]: logits = Theta Phi. The M-step
-    needs only sums of responsibility times feature: R Phi'.
-
-    Args:
-        params: GMMParams.
-        summary: from `summarize`.
-        min_variance: the floor, relative to the covariance of the data.
-
-    Returns:
-        (params, bound): after the step, and the mean log likelihood before it, () nats per example.
-    """
-    num_examples, center, scale, mask, chunks = summary
-    dim, num_components, num_features = center.size, params.log_pi.size, _num_features(center.size)
-    build = _features if chunks.shape[2] == dim else (lambda features: features)
-    theta = _theta(params, center, scale)
-
-    def add_chunk(total, chunk):
-        feats, valid = build(chunk[0]), chunk[1]
-        logits = theta @ feats  # (K, CHUNK)
-        top = logits.max(0, keepdims=True)
-        unnormalised = jnp.exp(logits - top)
-        mass = unnormalised.sum(0, keepdims=True)
-        resp = unnormalised * (valid[None] / mass)
-        log_p = (top + jnp.log(mass))[0]
-        return (total[0] + resp @ feats.T, total[1] + log_p @ valid), None
-
-    def on_one_device(chunks, mask):
-        zero = jnp.zeros((num_components, num_features), chunks.dtype), jnp.zeros((), chunks.dtype)
-        (sums, log_p), _ = jax.lax.scan(add_chunk, zero, (chunks, mask))
-        return jnp.append(sums.ravel(), log_p)  # one array, so that devices need to talk but once
-
-    if chunks.shape[1] == 1:
-        total = on_one_device(chunks[:, 0], mask[:, 0])
-    else:
-        total = jax.vmap(on_one_device, in_axes=1)(chunks, mask).sum(0)
-    sums, log_p = total[:-1].reshape(num_components, num_features), total[-1]
-    num = sums[:, 0]
-    moments = sums / jnp.where(num > 0, num, 1)[:, None]
-    mean = moments[:, 1 : dim + 1]
-    upper = np.triu_indices(dim)
-    second = jnp.zeros((len(mean), dim, dim), mean.dtype).at[:, upper[0], upper[1]].set(moments[:, dim + 1 :])
-    second = second + jnp.triu(second, 1).transpose(0, 2, 1)
-    white = _floored_cholesky(second - mean[:, :, None] * mean[:, None, :], min_variance)
-    mu = center[None] + mean @ scale.T
-    params = _keep_unused(params, num, num_examples, mu, jnp.einsum("ij,kjl->kil", scale, white))
-    return params, log_p / num_examples
+    scale_tril = jnp.einsum("ij,kjl->kil", scale, floored_cholesky(white, min_variance))
+    return keep_unused(params, num, len(xs), mu, scale_tril)
 
 
 @cache
@@ -289,14 +195,15 @@ def make_gmm(min_variance=1e-6):
         "m_step": partial(m_step, min_variance=min_variance),
         "em_step": partial(em_step, min_variance=min_variance),
     }
-    return LatentModel(log_joint, posterior, summarize=summarize, validate=validate, **steps)
+    return LatentModel(log_joint, posterior, summarize=summarize, statistics=statistics, validate=validate, **steps)
 
 
 GMM = make_gmm()
 
 
 def _check_table(xs):
-    if np.ndim(xs) == 2 and np.asarray(xs).dtype.kind == "f" and np.isnan(xs).any():
+    is_table = np.ndim(xs) == 2 and np.asarray(xs).dtype.kind == "f"
+    if is_table and any(np.isnan(part).any() for part in blocks(xs)):
         raise ValueError(
             "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"
         )
@@ -319,64 +226,7 @@ def _check_rank(xs):
 def _rank(xs):
     """Rank of xs (N, D) around its mean, in float64 without a copy: the triangles of QR, one part after the other."""
     mean, triangle = xs.mean(0, dtype=float), np.zeros((0, xs.shape[1]))
-    for start in range(0, len(xs), 4096):
-        triangle = np.linalg.qr(np.concatenate([triangle, xs[start : start + 4096] - mean]), mode="r")
+    for part in blocks(xs):
+        triangle = np.linalg.qr(np.concatenate([triangle, part - mean]), mode="r")
     unit = triangle / np.linalg.norm(triangle, axis=0)
     return np.linalg.matrix_rank(unit, rtol=len(xs) * np.finfo(float).eps)
-
-
-def _center_and_scale(xs):
-    """Mean (D,) of the data, and Cholesky factor (D, D) of their covariance."""
-    center = xs.mean(0)
-    away = xs - center[None]
-    return center, jnp.linalg.cholesky(away.T @ away / len(xs))
-
-
-def _floored_cholesky(cov, floor):
-    """Cholesky factors of (K, D, D) covariances whose eigenvalues are raised to `floor` where they lie below."""
-    eye = jnp.eye(cov.shape[-1], dtype=cov.dtype)
-
-    def raise_eigenvalues(cov):
-        values, vectors = jnp.linalg.eigh(cov)
-        root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
-        return jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
-
-    above = jnp.isfinite(jnp.linalg.cholesky(cov - floor * eye[None])).all()  # a NaN says: some eigenvalue is below
-    return jax.lax.cond(above, jnp.linalg.cholesky, raise_eigenvalues, cov)
-
-
-def _keep_unused(params, num, num_examples, mu, scale_tril):
-    """A component that no example uses is as good anywhere: leave it where it was."""
-    used = num > 0
-    log_pi = jnp.log(num / num_examples)
-    return GMMParams(
-        log_pi, jnp.where(used[:, None], mu, params.mu), jnp.where(used[:, None, None], scale_tril, params.scale_tril)
-    )
-
-
-def _num_features(dim):
-    return 1 + dim + dim * (dim + 1) // 2
-
-
-def _features(y):
-    """phi of the columns of y (D, M): [1, y_i, y_i y_j for i <= j], (P, M)."""
-    i, j = np.triu_indices(len(y))
-    return jnp.concatenate([jnp.ones_like(y[:1]), y, y[i] * y[j]])
-
-
-def _theta(params, center, scale):
-    """(K, P): log pi_k + log N(x; mu_k, S_k S_k') as a linear function of the features of y = scale^-1 (x - center)."""
-    dim = center.size
-    i, j = np.triu_indices(dim)
-    pair = -jnp.where(i == j, 0.5, 1.0).astype(scale.dtype)
-
-    def row(log_pi, mu, scale_tril):
-        mean = solve_triangular(scale, mu - center, lower=True)
-        white = solve_triangular(scale, scale_tril, lower=True)
-        inverse = solve_triangular(white, jnp.eye(dim, dtype=scale.dtype), lower=True)
-        white_mean = inverse @ mean
-        log_norm = 0.5 * dim * LOG_2PI + log_det_tril(white) + log_det_tril(scale)
-        constant = log_pi - 0.5 * (white_mean @ white_mean) - log_norm
-        return jnp.concatenate([constant[None], inverse.T @ white_mean, pair * (inverse.T @ inverse)[i, j]])
-
-    return jax.vmap(row)(*params)

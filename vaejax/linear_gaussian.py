@@ -24,7 +24,7 @@ from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, check_key, cubature_nodes
 from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
-from vaejax.sharding import Sharded, count_examples, examples
+from vaejax.sharding import Sharded, blocks, by_device, count_examples, examples
 
 __all__ = [
     "FACTOR_ANALYSIS",
@@ -240,11 +240,14 @@ def summarize(xs):
     """
     if isinstance(xs, Summary):
         return xs
-    table = xs.padded if isinstance(xs, Sharded) else xs
-    if not isinstance(xs, jax.core.Tracer) and bool((np if isinstance(table, np.ndarray) else jnp).isnan(table).any()):
+    if not isinstance(xs, jax.core.Tracer) and _has_nan(by_device(xs)[0]):
         raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
     mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
     return Summary(jnp.asarray(count_examples(xs), mean.dtype), mean, cov)
+
+
+def _has_nan(table):
+    return any(np.isnan(b).any() for b in blocks(table)) if isinstance(table, np.ndarray) else jnp.isnan(table).any()
 
 
 @jax.jit
@@ -355,7 +358,7 @@ def _check_table(xs):
     xs = np.asarray(xs)
     if len(xs) < 2:
         raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
-    never = np.isnan(xs).all(0)
+    never = np.all([np.isnan(block).all(0) for block in blocks(xs)], 0)
     if never.any():
         raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
     return xs

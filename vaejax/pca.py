@@ -15,6 +15,7 @@ from jax import Array
 
 from vaejax.bounds import check_examples
 from vaejax.nodes import check_count, check_key
+from vaejax.sharding import is_mapped
 
 CHUNK = 4096  # examples that are centred together
 
@@ -117,9 +118,14 @@ def mean_and_cov(xs):
 
 
 def _is_on_one_cpu(xs):
-    """False inside a compiled function, on an accelerator, and for data spread over several devices."""
+    """False inside a compiled function, on an accelerator, and for data spread over several devices.
+
+    True for what is mapped from a file, which no device need hold.
+    """
     if isinstance(xs, jax.core.Tracer):
         return False
+    if is_mapped(xs):
+        return True
     if isinstance(xs, Array):
         return [device.platform for device in xs.devices()] == ["cpu"]
     return jax.default_backend() == "cpu"

@@ -3,8 +3,9 @@
 `shard` gives every device an equal part of the examples. `em`, `maximize` and `mean_bound` take what it returns in
 place of an array and give the same results: from where the data lie XLA works out what each device has to compute.
 
-Where N does not divide evenly, the last parts are filled up with zeros. No sum ever sees them: every compiled function
-begins by cutting the data to N again (`examples`), and XLA keeps account of what was cut off.
+Where N does not divide evenly, the last parts are filled up with zeros, which count for nothing: compiled functions
+begin by cutting the data to N again (`examples`), and XLA keeps account of what was cut off; only the fused step of a
+mixture keeps them, with weight zero.
 """
 
 from dataclasses import dataclass
@@ -35,17 +36,6 @@ class Sharded:
 
         return jax.tree.map(rows, self.padded)
 
-    def replicate(self, tree):
-        """A copy of `tree`, parameters for instance, on every device."""
-
-        def copy(leaf):
-            if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
-                # keys as such cannot be put on the devices of another host
-                return jax.random.wrap_key_data(copy(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
-            return jax.device_put(leaf, NamedSharding(self.mesh, PartitionSpec()))
-
-        return jax.tree.map(copy, tree)
-
 
 def shard(xs, mesh=None):
     """Place data over the devices of a mesh, an equal part on each.
@@ -67,7 +57,7 @@ def shard(xs, mesh=None):
     mesh = Mesh(np.array(jax.devices()), ("examples",)) if mesh is None else mesh
     if num_examples < mesh.size:
         raise ValueError(f"there are {num_examples} examples for {mesh.size} devices: use a smaller mesh")
-    spread = examples_over(mesh)
+    spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
     def place(leaf):
         shape = -(-num_examples // mesh.size) * mesh.size, *leaf.shape[1:]
@@ -83,9 +73,31 @@ def shard(xs, mesh=None):
     return Sharded(jax.tree.map(place, xs), num_examples, mesh)
 
 
-def examples_over(mesh, axis=0):
-    """The sharding that spreads one axis over all devices of the mesh."""
-    return NamedSharding(mesh, PartitionSpec(*[None] * axis, mesh.axis_names))
+def beside(data, tree):
+    """`tree`, parameters for instance, where the data are: a copy on every device of sharded data, else as it is."""
+    if not isinstance(data, Sharded):
+        return tree
+
+    def copy(leaf):
+        if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+            # keys as such cannot be put on the devices of another host
+            return jax.random.wrap_key_data(copy(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jax.device_put(leaf, NamedSharding(data.mesh, PartitionSpec()))
+
+    return jax.tree.map(copy, tree)
+
+
+def spread_as(data, tree, axis=0):
+    """`tree`, within a compiled function, one axis of it over the devices of sharded data, else as it is."""
+    if not isinstance(data, Sharded):
+        return tree
+    spec = PartitionSpec(*[None] * axis, data.mesh.axis_names)
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(data.mesh, spec))
+
+
+def by_device(data):
+    """The arrays with their padding, if any, and over how many devices they are spread."""
+    return (data.padded, data.mesh.size) if isinstance(data, Sharded) else (data, 1)
 
 
 def examples(data):
@@ -93,6 +105,16 @@ def examples(data):
     if not isinstance(data, Sharded):
         return data
     return jax.tree.map(lambda leaf: leaf[: data.num_examples], data.padded)
+
+
+def is_mapped(leaf):
+    """Is it a table in a file, `np.load(path, mmap_mode="r")`, which memory need not hold?"""
+    return isinstance(leaf, np.memmap)
+
+
+def blocks(table, size=4096):
+    """A numpy array by parts of so many rows: what is computed of each never takes the memory of the whole."""
+    return (np.asarray(table[start : start + size]) for start in range(0, len(table), size))
 
 
 def count_examples(data):
