@@ -1,10 +1,11 @@
 """BENCHMARKS.md from what was measured, and the picture of how time grows."""
 
 import statistics
+from pathlib import Path
 
 HEAD = """# Speed, beside the peers
 
-Written by `make bench`. {machine}.
+Written by one run of `make bench` (a row that `run.py --rows` measured again later is the later figure). {machine}.
 
 How to read it. A row is one problem, solved by all from the same start, to the same score (nats per example; "scores
 agree" says so). *Step* is the median time of one step over the runs counted, with the spread, the ways taking turns;
@@ -25,6 +26,28 @@ def scores_agree(found):
 def digits(number):
     """Three significant digits, or all before the point."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def verdicts(row, found):
+    """Each target that was set for one core, what was reached, and what share of the peak a missed one would take."""
+    ours = found["ways"]["vaejax"]
+    middle = statistics.median(ours["times"])
+    share = found["flops"] / middle / found["peak"]
+    texts = []
+    for way, asked in row.asked.items():
+        reached = statistics.median(found["ways"][way]["times"]) / middle
+        would = f"; {asked}x would be {share * asked / reached:.0%} of the peak" if reached < asked and share else ""
+        texts.append(f"{way} {asked}x: {verdict(reached >= asked)} ({digits(reached)}x{would})")
+    if row.share:
+        texts.append(f"{row.share:.0%} of the peak: {verdict(share >= row.share)} ({share:.0%})")
+    if row.memory_mb < float("inf"):
+        added = ours["added_mb"]
+        texts.append(f"at most {row.memory_mb:.0f} MB more: {verdict(added <= row.memory_mb)} ({added:.0f} MB)")
+    return f"Targets: {'. '.join(texts)}."
+
+
+def verdict(reached):
+    return "reached" if reached else "missed"
 
 
 def write(path, rows, results, machine):
@@ -57,10 +80,10 @@ def write(path, rows, results, machine):
             lines.append(f"| {' | '.join(cells)} |\n")
         scores = [of["score"] for of in found["ways"].values()]
         spread = max(scores) - min(scores)
-        verdict = "agree" if scores_agree(found) else "DIFFER"
-        lines.append(f"\nScores {verdict}: within {spread:.2g} nats (asked: {found['atol']:g}).")
-        lines.append(f" Target: {row.target}.{row.remark and ' ' + row.remark}\n\n" if cores == 1 else "\n\n")
-    lines += [results["quality"], results["start"]]
+        agreement = "agree" if scores_agree(found) else "DIFFER"
+        lines.append(f"\nScores {agreement}: within {spread:.2g} nats (asked: {found['atol']:g}).")
+        lines.append(f" {verdicts(row, found)} {row.remark}".rstrip() + "\n\n" if cores == 1 else "\n\n")
+    lines += [results["quality"], results["start"], (Path(__file__).parent / "reproduction.md").read_text()]
     lines.append(
         "## How time grows\n\n![Time of each kernel against N, D, K and L, with dotted lines of the slope that "
     )

@@ -29,7 +29,7 @@ ONE, TWO, THREE, FOUR, FIVE, SIX = (
 )  # fmt: skip
 ONWARD, ERRATA = "chapters/appendix_onward.ipynb", "chapters/companion_errata.ipynb"
 
-TESTS = {"pca": "linear_gaussian"}  # `pca` is public there
+TESTS = {"pca": "linear_gaussian", "gmm_fused": "gmm"}  # public there
 # The chapters that lean on a module, those first that do so most.
 CHAPTERS = {
     "densities": (ONE, ERRATA, TWO, FOUR, FIVE, SIX, ONWARD),
@@ -37,6 +37,7 @@ CHAPTERS = {
     "bounds": (ONE, TWO, FIVE, SIX, ONWARD),
     "fit": (ONE, TWO, FIVE, FOUR, SIX),
     "gmm": (TWO, ONWARD),
+    "gmm_fused": (TWO, ONWARD),
     "gaussian": (TWO,),
     "pca": (THREE, FOUR, ERRATA),
     "linear_gaussian": (FOUR, THREE, ERRATA, SIX),
