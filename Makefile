@@ -12,7 +12,7 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants bench bench-quick reproduce data clean
+.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ backends: .venv/ready-dev ## the same on one core, other instructions, 8 devices
 mutants: .venv/ready-dev ## put 110 classic mistakes into copies of vaejax and see which test notices (long)
 	@$(BIN)/python tests/mutants/run.py
 
+mutants-general: .venv/ready-dev .venv-mutants/ready ## every small change by cosmic-ray in densities, nodes and bounds (long)
+	@$(BIN)/python tests/mutants/general.py
+
 bench: .venv-bench/ready ## measure every kernel beside its peers and write BENCHMARKS.md (long)
 	@.venv-bench/bin/python tests/benchmarks/run.py
 
@@ -59,7 +62,7 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py
 
 clean: ## remove what was built and installed here
-	rm -rf .venv .venv-bench .venv-lowest .venv-newest build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-mutants .venv-lowest .venv-newest build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml
@@ -87,6 +90,11 @@ clean: ## remove what was built and installed here
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install -r requirements.txt -r requirements-bench.txt -e . \
 	  || { $(no-install); }
+	@touch $@
+
+.venv-mutants/ready: requirements-mutants.txt
+	@$(PYTHON) -m venv .venv-mutants
+	@.venv-mutants/bin/python -m pip --disable-pip-version-check -qq install -r requirements-mutants.txt || { $(no-install); }
 	@touch $@
 
 define no-install

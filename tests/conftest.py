@@ -15,4 +15,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 # compiling takes its time, so no deadline; a failure prints the lines that reproduce it
 hypothesis.settings.register_profile("vaejax", deadline=None, max_examples=25, print_blob=True)
+hypothesis.settings.register_profile(
+    "mutants", hypothesis.settings.get_profile("vaejax"), derandomize=True, phases=[hypothesis.Phase.generate]
+)
 hypothesis.settings.load_profile("vaejax")
