@@ -45,7 +45,8 @@ def test_log_categorical_normalises(seed, num_classes):
 
 def test_log_categorical_outside_the_classes_is_nan_and_impossible_is_minus_infinity():
     logits = jnp.array([0.0, -jnp.inf, 0.0])
-    assert np.isnan(d.log_categorical(-1, logits)) and np.isnan(d.log_categorical(3, logits))
+    for label in (-1, 3, 4):
+        assert np.isnan(d.log_categorical(label, logits))
     assert np.isneginf(d.log_categorical(1, logits))
     assert_close(d.log_categorical(0, logits), np.log(0.5))
 
@@ -113,6 +114,7 @@ ZEROS, ONES = np.zeros(2), np.ones(2)
         (lambda: d.log_gaussian(0.0, 0.0, 1.0), "jnp.atleast_1d"),
         (lambda: d.log_bernoulli(np.zeros(3), np.zeros(2)), "one shape"),
         (lambda: d.log_bernoulli(np.zeros((3, 2)), np.zeros((3, 2))), "vmap"),
+        (lambda: d.log_bernoulli(1.0, 0.5), "vmap"),
         (lambda: d.log_categorical(1.0, np.zeros(3)), "one integer"),
         (lambda: d.log_categorical(np.zeros(2, int), np.zeros(3)), "one integer"),
         (lambda: d.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same"),
@@ -124,3 +126,17 @@ ZEROS, ONES = np.zeros(2), np.ones(2)
 def test_wrong_shapes_are_refused_with_advice(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 1), (2, 3), (3, 2)])  # the longer one first, and second; a lone entry
+def test_two_lengths_are_refused_whichever_is_longer(sizes):
+    first, second = np.zeros(sizes[0]), np.zeros(sizes[1])
+    calls = {
+        "log_gaussian": lambda: d.log_gaussian(first, second, np.ones_like(second)),
+        "log_bernoulli": lambda: d.log_bernoulli(first, second),
+        "kl_gaussian": lambda: d.kl_gaussian(first, np.ones_like(first), second, np.ones_like(second)),
+        "kl_categorical": lambda: d.kl_categorical(first, second),
+    }
+    for call in calls.values():
+        with pytest.raises(ValueError, match="expected"):
+            call()
