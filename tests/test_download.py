@@ -161,3 +161,21 @@ def test_every_file_has_a_checksum_of_its_own_and_two_mirrors(name):
     assert len(set(download.SHA256[name])) == len(download.FILES)
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in download.SHA256[name])
     assert len(download.MIRRORS[name]) == 2 and all(mirror.endswith("/") for mirror in download.MIRRORS[name])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bytes([0, 0, 13, 1]) + struct.pack(">i", 4) + bytes(4),  # floats
+        bytes([0, 1, 8, 1]) + struct.pack(">i", 4) + bytes(4),
+        bytes([0, 0, 8, 1]) + struct.pack(">i", 5) + bytes(4),  # one byte is missing
+        bytes([0, 0, 8, 1]) + struct.pack(">i", -1) + bytes(4),  # what reshape takes for "as many as there are"
+        bytes([0, 0, 8, 2]) + struct.pack(">2i", -2, -2) + bytes(4),
+        bytes([0, 0, 8, 3]) + struct.pack(">i", 4),
+        b"",
+    ],
+)
+def test_what_is_no_idx_file_is_refused_by_name(content, tmp_path):
+    (tmp_path / "file.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(ValueError, match="file.gz is no IDX file"):
+        download.read_idx(tmp_path / "file.gz")

@@ -78,9 +78,15 @@ class Checkpoints:
         return found
 
     def save(self, step, state, history):
-        """Keep this. Returns when it is written, and would survive the end of this process."""
+        """Keep this. Returns when it is written, and would survive the end of this process. OSError if it cannot be."""
         if self.manager is None:
             return
         args = self.ocp.args
         kept = {"leaves": jax.tree.leaves(state), "history": history}
-        self.manager.save(step, args=args.Composite(state=args.StandardSave(kept), fit=args.JsonSave(self.fit)))
+        try:
+            self.manager.save(step, args=args.Composite(state=args.StandardSave(kept), fit=args.JsonSave(self.fit)))
+        except Exception as error:  # a full disk, for one, comes as an error of the library that writes
+            raise OSError(
+                f"step {step} cannot be kept in {self.folder} ({error}): make room, or move the folder to where there is "
+                "some, and start the fit again; it goes on from the checkpoint before this one"
+            ) from error

@@ -5,7 +5,9 @@ folder is that of the environment variable VAEJAX_CACHE, else the one where prog
 """
 
 import gzip
+import math
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +76,20 @@ def load_images(name, *, progress=True):
 def read_idx(path):
     """An array from a compressed file in the IDX format: two zeros, the type (8: bytes), the rank, shape, bytes.
 
+    ValueError where the file is anything else.
+
     Source: Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten digits, "File formats".
     """
-    content = gzip.decompress(Path(path).read_bytes())
-    rank = content[3]
-    shape = np.frombuffer(content, ">i4", rank, 4)  # big-endian
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    try:
+        content = gzip.decompress(Path(path).read_bytes())
+        rank = content[3]
+        shape = np.frombuffer(content, ">i4", rank, 4)  # big-endian
+        values = np.frombuffer(content, np.uint8, offset=4 + 4 * rank)
+    except (gzip.BadGzipFile, zlib.error, EOFError, IndexError, ValueError):
+        raise ValueError(f"{path} is no IDX file, or a damaged one: fetch it again") from None
+    if content[:3] != b"\0\0\x08" or (shape < 0).any() or math.prod(shape.tolist()) != values.size:
+        raise ValueError(f"{path} is no IDX file of {values.size} bytes in the shape {shape.tolist()}: fetch it again")
+    return values.reshape(shape)
 
 
 def _fetch(name, file, sha256, progress):
