@@ -177,5 +177,5 @@ def test_every_file_has_a_checksum_of_its_own_and_two_mirrors(name):
 )
 def test_what_is_no_idx_file_is_refused_by_name(content, tmp_path):
     (tmp_path / "file.gz").write_bytes(gzip.compress(content))
-    with pytest.raises(ValueError, match="file.gz is no IDX file"):
+    with pytest.raises(ValueError, match=r"file\.gz is no IDX file"):
         download.read_idx(tmp_path / "file.gz")

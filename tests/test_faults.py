@@ -38,9 +38,9 @@ def in_a_namespace(mount):
 
 
 def can_mount(mount):
-    return shutil.which("unshare") and not subprocess.run(
-        [*in_a_namespace(mount), "true"], capture_output=True
-    ).returncode
+    return (
+        shutil.which("unshare") and not subprocess.run([*in_a_namespace(mount), "true"], capture_output=True).returncode
+    )
 
 
 @pytest.fixture

@@ -328,7 +328,7 @@ def test_init_warns_from_the_first_loading_too_many_and_not_before():
 
 def test_ppca_on_one_line_stops_at_the_floor_and_stays_there():
     xs = np.random.default_rng(0).standard_normal((30, 1)) * np.array([[1.0, 2.0, 10.0, 0.1]])
-    floor = lg.NOISE_FLOOR * xs.var(0).mean()
+    floor = lg.NOISE_FLOOR * xs.var(0).max()
     closed = lg.ppca_mle(xs, 2)
     assert_close(closed.W @ closed.W.T, np.cov(xs.T, bias=True), atol=1e-4)
     for params in (closed, *(vj.em(lg.PPCA, closed, xs, num_steps=2, fused=fused)[0] for fused in (True, False))):

@@ -7,7 +7,8 @@ W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missin
 
 The guard. Features that are functions of each other, such as a column that appears twice, would send their psi to zero
 and the likelihood to infinity. So psi is at least NOISE_FLOOR times the variance of the feature (of the average
-feature, where a feature is constant). The M-step is exact under that constraint, so EM still never lowers the bound.
+feature, where a feature is constant; in PPCA, of the feature that varies most). The M-step is exact under that
+constraint, and `init` obeys it, so EM still never lowers the bound.
 """
 
 import warnings
@@ -154,11 +155,13 @@ def init(xs, num_latents):
             "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
+    floor = _floor_of(xs.mean, jnp.diagonal(xs.cov)) if isinstance(xs, Summary) else _floor(xs)
     if not isinstance(xs, Summary) and np.isnan(xs).any():
         xs = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
     params = ppca_mle(xs, min(num_latents, most))
     unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
-    return params._replace(W=jnp.concatenate([params.W, unused], 1))
+    log_psi = jnp.maximum(params.log_psi, jnp.log(floor.max()))  # filling has taken variance away
+    return params._replace(W=jnp.concatenate([params.W, unused], 1), log_psi=log_psi)
 
 
 def ppca_mle(xs, num_latents):
@@ -188,7 +191,7 @@ def ppca_mle(xs, num_latents):
     if num_latents > min(num_examples, num_features) - 1:
         raise ValueError(f"num_latents is {num_latents}, but PPCA on {_shape(xs)} needs one less than min(N, D)")
     psi = (total.sum() - params.variances.sum()) / (num_features - num_latents)
-    psi = jnp.maximum(psi, NOISE_FLOOR * jnp.where(total.sum() > 0, total.mean(), 1))
+    psi = jnp.maximum(psi, _floor_of(params.mean, total).max())
     W = params.W * jnp.sqrt(jnp.maximum(params.variances - psi, 0))[None]
     return LinearGaussianParams(W, params.mean, jnp.full(num_features, jnp.log(psi), W.dtype))
 
@@ -371,12 +374,13 @@ def _floor(xs):
 
 def _floor_of(means, variances):
     rounding = (8 * jnp.finfo(variances.dtype).eps * means) ** 2  # what the mean of a constant column is off by
-    average = jnp.where(variances.sum() > 0, variances.mean(), 1)
-    return NOISE_FLOOR * jnp.where(variances > rounding, variances, average)
+    varies = variances > rounding
+    average = jnp.where(varies.any(), jnp.where(varies, variances, 0).mean(), 1)
+    return NOISE_FLOOR * jnp.where(varies, variances, average)
 
 
 def _with_noise(W, b, squares, counts, floor, shared_noise):
     """The M-step's noise: mean squared error per feature (D,), or over all features, but no less than the floor."""
     psi = jnp.full_like(squares, squares.sum() / counts.sum()) if shared_noise else squares / counts
-    floor = jnp.full_like(psi, floor.mean()) if shared_noise else floor
+    floor = jnp.full_like(psi, floor.max()) if shared_noise else floor
     return LinearGaussianParams(W, b, jnp.log(jnp.maximum(psi, floor)))
