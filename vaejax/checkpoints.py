@@ -87,6 +87,6 @@ class Checkpoints:
             self.manager.save(step, args=args.Composite(state=args.StandardSave(kept), fit=args.JsonSave(self.fit)))
         except Exception as error:  # a full disk, for one, comes as an error of the library that writes
             raise OSError(
-                f"step {step} cannot be kept in {self.folder} ({error}): make room, or move the folder to where there is "
-                "some, and start the fit again; it goes on from the checkpoint before this one"
+                f"step {step} cannot be kept in {self.folder} ({error}): make room, or move the folder to where there "
+                "is some, and start the fit again; it goes on from the checkpoint before this one"
             ) from error
