@@ -132,7 +132,7 @@ def attack(count, seed=0):
                 path.write_bytes(content)
                 try:
                     result = read()
-                except ValueError as error:  # as the docstrings say
+                except ValueError as error:
                     outcome = "refused"
                     assert str(path) in str(error), f"input {i}: an error that does not name the file: {error}"
                 except BaseException as error:

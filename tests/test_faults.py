@@ -1,8 +1,6 @@
 """Disks that are full, folders that may only be read, kills, two programs at once, files that nobody wrote."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -162,7 +160,7 @@ def test_a_program_killed_while_it_saves(tmp_path):
         with start_saving(path, 1) as saving:
             saving.stdout.readline()
             time.sleep(rng.uniform(0, 0.3))
-            os.kill(saving.pid, signal.SIGKILL)
+            saving.kill()
             said = saving.stdout.read().split()
         last = int(said[-1]) if said else 1
         assert value_in(path) in (last, last + 1)  # what it last said it had kept, or the one after

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import Linear, Mixture, linear_log_joint, random_tril, seeds
+from problems import Linear, Mixture, random_tril, seeds
 
 import vaejax as vj
 from vaejax import densities, gaussian, gmm, vae
@@ -29,13 +29,9 @@ def gaussian_arguments(rng, dim, scale, diagonal=False):
     return scale * rng.standard_normal(dim), scale * (np.diag(tril) if diagonal else tril)
 
 
-def random_mixture(rng, dim, num, scale):
-    log_pi, mu, scale_tril = Mixture.random(rng, num, dim)
-    return gmm.GMMParams(log_pi, scale * mu, scale * scale_tril)
-
-
 def mixture_arguments(rng, dim, num, scale):
-    return random_mixture(rng, dim, num, scale), scale * rng.standard_normal(dim)
+    log_pi, mu, scale_tril = Mixture.random(rng, num, dim)
+    return gmm.GMMParams(log_pi, scale * mu, scale * scale_tril), scale * rng.standard_normal(dim)
 
 
 def linear_arguments(rng, dim, num, scale):
@@ -74,13 +70,10 @@ def bound_of_linear(bound, nodes_of):
     """A bound as a function of everything in it: the model, the example, and the mean and scale of q."""
 
     def f(params, x, mean, scale_tril):
-        return bound(linear_log_joint, params, x, nodes_of(mean, scale_tril))
+        return bound(lg.log_joint, params, x, nodes_of(mean, scale_tril))
 
     def arguments(rng, dim, num, scale):
-        params, x = linear_arguments(rng, dim, num, scale)
-        params = Linear(params.W, params.b, np.exp(params.log_psi))
-        num_latents = params.W.shape[1]
-        return params, x, rng.standard_normal(num_latents), random_tril(rng, num_latents)
+        return *linear_arguments(rng, dim, num, scale), rng.standard_normal(num), random_tril(rng, num)
 
     return f, arguments
 

@@ -155,12 +155,13 @@ def init(xs, num_latents):
             "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
-    floor = _floor_of(xs.mean, jnp.diagonal(xs.cov)) if isinstance(xs, Summary) else _floor(xs)
+    floor = 0.0
     if not isinstance(xs, Summary) and np.isnan(xs).any():
+        floor = _floor(xs).max()  # of what was observed: filling takes variance away
         xs = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
     params = ppca_mle(xs, min(num_latents, most))
     unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
-    log_psi = jnp.maximum(params.log_psi, jnp.log(floor.max()))  # filling has taken variance away
+    log_psi = jnp.maximum(params.log_psi, jnp.log(floor))
     return params._replace(W=jnp.concatenate([params.W, unused], 1), log_psi=log_psi)
 
 
