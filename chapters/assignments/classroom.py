@@ -59,12 +59,15 @@ class Run(Execute):
                 guilty = [i for i in range(self.running + 1) if _is_theirs(nb.cells[i]) and i not in removed]
                 if not guilty:
                     raise
+                # Python may die a little later than the cell that kills it: those after it get another chance.
+                for index in [i for i in removed if i > guilty[-1]]:
+                    nb.cells[index].source = removed.pop(index)
                 cell = nb.cells[guilty[-1]]
                 removed[guilty[-1]] = cell.source
                 cell.source = "raise RuntimeError('this cell stopped Python, or could not be stopped: it was left out')"
-                self.flags.append(f"{_id(cell)} stopped Python, or could not be stopped")
         for index, source in removed.items():
             nb.cells[index].source = source
+            self.flags.append(f"{_id(nb.cells[index])} stopped Python, or could not be stopped")
         return nb, resources
 
     def preprocess_cell(self, cell, resources, index):

@@ -25,7 +25,7 @@ _hooks = {}  # lists of IPython that can rewrite a cell
 
 def begin(shell):
     """Remember how everything is, and close the ways out of Python."""
-    sys.exit = os._exit = os.abort = os.kill = os.execv = os.fork = _no_exit
+    sys.exit = os._exit = os.abort = os.kill = os.execv = os.fork = shell.ask_exit = _no_exit
     for name in MODULES:
         module = importlib.import_module(name)
         _before[module] = dict(vars(module))

@@ -105,6 +105,10 @@ while True:
     except BaseException:
         pass
 """
+LATE = """
+import ctypes, threading
+threading.Timer(0.3, ctypes.string_at, [0]).start()
+"""
 TRANSFORM = """
 import ast
 class Nothing(ast.NodeTransformer):
@@ -132,7 +136,8 @@ TRICKS = {
         {"rate-check"},
         "rate calls score_rate, which belongs to a test",
     ),
-    "quit": (trick("mean", "quit()"), {"mean-check"}, "mean stopped Python"),
+    "quit": (trick("mean", "quit()"), {"mean-check"}, "mean tried to stop Python"),
+    "a late crash": (trick("mean", LATE), {"mean-check"}, "mean stopped Python"),
     "redefined": (trick("mean", REDEFINE), {"mean-check"}, "check was replaced, and put back; np was replaced"),
     "transformed": (trick("mean", TRANSFORM), {"mean-check"}, "mean stopped Python"),
     "flood": (trick("mean", "while True:\n    print('x' * 1000)"), {"mean-check"}, "mean printed without end"),
