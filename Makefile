@@ -12,7 +12,7 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments assignments grade chapters seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-assignments test-lab assignments grade chapters seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,12 @@ test: .venv/ready-dev ## run every test, and every chapter as a test
 
 test-assignments: .venv/ready-dev ## grade the whole corpus of right and wrong answers to the problem sets
 	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 tests/assignments
+
+test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice, after a restart, interrupted (long)
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { \
+	  echo "Installing chromium"; apt-get install -y -qq --no-install-recommends chromium > /dev/null; } || { \
+	  echo "This needs chromium (on Debian, as root: apt install chromium)."; exit 1; }
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/lab.py
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
@@ -83,6 +89,10 @@ clean: ## remove what was built and installed here
 .venv/ready-dev: .venv/ready requirements-dev.txt requirements-teaching.txt
 	@echo "Installing what the tests need"
 	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-teaching.txt || { $(no-install); }
+	@touch $@
+
+.venv/ready-lab: .venv/ready-dev requirements-lab.txt
+	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-lab.txt || { $(no-install); }
 	@touch $@
 
 .venv-bench/ready: requirements.txt requirements-bench.txt pyproject.toml

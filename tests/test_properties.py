@@ -6,6 +6,7 @@ import os
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -380,3 +381,78 @@ def test_another_frame_for_the_data_of_a_linear_model_moves_the_fit_along(model,
     moved, shifted = vj.em(MODELS[model], move(start), xs @ A.T + shift[None], num_steps=5)
     assert_tree_close(moved, move(params), rtol=1e-6)
     assert_tree_close(shifted, history - np.log((A**2).sum(1)).sum() / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", TABLES | FLAT)
+@given(seeds, sizes, sizes, scales)
+@few
+def test_the_best_plane_in_any_frame(kind, seed, dim, num, scale):
+    """Of any table, wide ones too: the variances are numpy's singular values, and what is lost is what they leave."""
+    rng = np.random.default_rng(seed)
+    xs = scale * (TABLES | FLAT)[kind](rng, num + 2, dim + num)
+    D, size = dim + num, np.square(xs).sum(1).mean()
+    plane = lg.pca(xs, num)
+    spread = np.linalg.svd(xs - xs.mean(0), compute_uv=False) ** 2 / len(xs)
+    close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-9 * size)
+    np.testing.assert_allclose(plane.W.T @ plane.W, np.eye(num), atol=1e-9)
+    close(plane.variances, spread[:num])
+    shadows = jax.vmap(lg.reconstruct, (None, 0))(plane, xs)
+    close(np.square(xs - shadows).sum(1).mean(), spread[num:].sum())
+    _, losses = lg.als(xs, num, 5, jax.random.key(seed))
+    assert (np.diff(losses) < 1e-9 * size).all() and losses[-1] > spread[num:].sum() - 1e-9 * size
+    turn, shift = np.linalg.qr(rng.standard_normal((D, D)))[0], scale * rng.standard_normal(D)
+    close(lg.pca(xs @ turn + shift, num).variances, plane.variances)
+
+
+@given(seeds, sizes, sizes, scales)
+def test_latents_have_no_order_and_no_sign(seed, dim, num, scale):
+    rng = np.random.default_rng(seed)
+    turn = np.eye(num)[rng.permutation(num)] * rng.choice([-1, 1], num)
+    params, x = linear_arguments(rng, dim, num, scale)
+    for each in (params._replace(W=params.W @ turn), params._replace(W=lg.varimax(params.W)[0])):
+        assert_tree_close(lg.log_marginal(each, x), lg.log_marginal(params, x), rtol=1e-8)
+    linear = functools.partial(lg.log_joint, params._replace(W=params.W @ turn), x)
+    z = rng.standard_normal(num)
+    assert_tree_close(linear(turn.T @ z), lg.log_joint(params, x, z), rtol=1e-8)
+    network, pixels, _ = network_arguments(rng, dim, num, scale, "bernoulli")
+    turned_network = jax.tree.map(jnp.asarray, network)
+    first = turned_network.decoder.hidden[0].kernel
+    first[...] = jnp.asarray(turn.T, first.dtype) @ first[...]
+    assert_tree_close(vae.log_joint(turned_network, pixels, turn.T @ z), vae.log_joint(network, pixels, z), rtol=1e-6)
+
+
+@given(seeds, sizes, st.integers(1, 150), st.sampled_from([1e-3, 1.0, 1e3]))
+@few
+def test_gradient_ascent_on_a_quadratic_is_known_at_every_step(seed, dim, num_steps, scale):
+    """From p, with rate r, on the mean of -(p - x)' H (p - x) / 2: p_t - m = (I - r H)^t (p_0 - m), m the mean."""
+    rng = np.random.default_rng(seed)
+    H = random_tril(rng, dim)
+    H = H @ H.T / np.linalg.eigvalsh(H @ H.T).max()
+    xs, start = scale * rng.standard_normal((7, dim)), scale * rng.standard_normal(dim)
+
+    def height(p, xs, key):
+        return -jnp.einsum("nd,de,ne->n", p[None] - xs, H, p[None] - xs).mean() / 2
+
+    fit, history = vj.maximize(height, start, xs, KEY, optimizer=optax.sgd(0.5), num_steps=num_steps)
+    values, axes = np.linalg.eigh(H)
+    paths = (1 - 0.5 * values) ** np.arange(num_steps + 1)[:, None] * (axes.T @ (start - xs.mean(0))) @ axes.T
+    assert_tree_close(fit, paths[-1] + xs.mean(0), rtol=1e-9)
+    lost = ((paths @ H) * paths).sum(1) + np.einsum("nd,de,ne->n", *(xs - xs.mean(0), H, xs - xs.mean(0))).mean()
+    assert_tree_close(history, -lost[:-1] / 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@given(seeds, sizes, sizes)
+@few
+def test_a_network_fits_the_same_whatever_the_order_of_the_examples(likelihood, seed, dim, num):
+    """With all of them in each step, and a q that draws nothing: cubature of the encoder's Gaussian."""
+    rng = np.random.default_rng(seed)
+    model = vj.LatentModel(vae.log_joint, lambda params, x, key: vj.cubature_nodes(*vae.encode(params, x)))
+    start = vae.init(jax.random.key(seed), dim, num, hidden=(3,), likelihood=likelihood)
+    xs = rng.random((dim + num, dim))
+    fits = [
+        vj.maximize(model, start, table, KEY, optimizer=optax.sgd(0.01), num_steps=5)[1]
+        for table in (xs, xs[rng.permutation(len(xs))])
+    ]
+    assert_tree_close(*fits, rtol=1e-4)
+    assert (np.diff(fits[0]) > 0).all()
