@@ -80,6 +80,40 @@ def test_a_full_disk_costs_no_parameters(tmp_path, full_disk):
     assert done.stdout == "No space left on device\n[7.] ['ballast', 'kept.npz']\n", done.stdout + done.stderr
 
 
+def test_a_full_disk_under_a_download_is_named_and_nothing_half_stays(tmp_path, full_disk):
+    done = run(
+        """if True:
+        import hashlib, http.server, os, sys, threading
+        from vaejax import download
+        content = bytes(100_000)
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            def log_message(self, *_):
+                pass
+        os.environ.update(VAEJAX_CACHE=sys.argv[1], NO_PROXY="127.0.0.1")
+        with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            download.MIRRORS["mnist_full"] = [f"http://127.0.0.1:{server.server_port}/"]
+            download.SHA256["mnist_full"] = 4 * [hashlib.sha256(content).hexdigest()]
+            try:
+                download.load_images("mnist_full", progress=False)
+            except OSError as error:
+                print(error)
+            server.shutdown()
+        print([name for _, _, names in os.walk(sys.argv[1]) for name in names])
+        """,
+        tmp_path,
+        prefix=full_disk(40),
+    )
+    said, kept = done.stdout.splitlines()
+    assert "No space left on device" in said and "VAEJAX_CACHE" in said, done.stdout + done.stderr
+    assert kept == "['ballast']"
+
+
 FIT = """if True:
     import os, sys, jax, jax.numpy as jnp, numpy as np, optax, vaejax as vj
     adam, folder = optax.adam(0.1), sys.argv[1] + "/run"
