@@ -1,9 +1,12 @@
 """Disks that are full, folders that may only be read, kills, two programs at once, files that nobody wrote."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import fuzz
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 
 import vaejax as vj
 
+ROOT = Path(__file__).parent.parent
 LIKE = {"W": np.zeros((50, 20), np.float32), "b": np.zeros(20, np.float32)}
 
 
@@ -144,6 +148,29 @@ def test_a_full_disk_costs_a_fit_one_checkpoint(tmp_path, full_disk):
     said = done.stdout.splitlines()
     assert said[-2:] == ["['100']", "True"]
     assert all(word in done.stdout for word in (f"step 200 cannot be kept in {tmp_path}/run", "No space", "make room"))
+
+
+@pytest.mark.parametrize("target", ["lab", "test"])
+def test_make_in_a_folder_that_may_only_be_read_says_so(tmp_path, read_only, target):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "requirements-teaching.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = [*read_only, "make", "--silent", "-C", str(tmp_path), target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode and done.stdout.startswith(f"You may not write in {tmp_path}: copy vaejax to"), done
+
+
+def test_a_chapter_runs_where_the_whole_repository_may_only_be_read(tmp_path):
+    """With no home either, and with nothing said: no warning about a cache that cannot be written."""
+    mount = f'mount --bind "{ROOT}" "{ROOT}" && mount -o remount,ro,bind "{ROOT}"'
+    if not can_mount(mount):
+        pytest.skip("this machine lets nobody mount a folder of their own")
+    env = {name: value for name, value in os.environ.items() if name != "HOME"}
+    notebook, cache = ROOT / "chapters" / "01_maximum_likelihood.ipynb", ROOT / ".venv" / "jax-cache"
+    env["PYTHONWARNINGS"] = re.search("PYTHONWARNINGS := (.*)", (ROOT / "Makefile").read_text()).group(1)
+    env |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JUPYTER_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = [*in_a_namespace(mount), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", notebook]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_in_a_folder_that_may_only_be_read(tmp_path, read_only):
