@@ -163,3 +163,32 @@ def test_matrix_shows_every_number_under_its_names_with_zero_in_the_middle():
     assert ax.images[0].get_clim() == (-2, 2) and bar.get_ylabel() == "v"
     assert [text.get_text() for text in ax.get_yticklabels()] == ["r", "s"]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_numerals_stand_where_the_points_are():
+    points, labels = np.random.default_rng(0).random((4, 2)), [3, 0, 3, 9]
+    ax = plot.numerals(points, labels, xlabel="x", ylabel="y").axes[0]
+    assert [text.get_text() for text in ax.texts] == ["3", "0", "3", "9"]
+    np.testing.assert_array_equal([text.get_position() for text in ax.texts], points)
+    assert ax.texts[0].get_color() == ax.texts[2].get_color() != ax.texts[1].get_color()
+    low, high = ax.dataLim.get_points()
+    assert (low <= points.min(0)).all() and (points.max(0) <= high).all()
+
+
+def test_bars_stand_on_each_other_and_differ_in_more_than_colour():
+    parts = [[1.0, 2.0], [0.5, 0.25]]
+    ax = plot.bars(parts, ["low", "high"], ["a", "b"], ylabel="nats").axes[0]
+    heights = [[(bar.get_y(), bar.get_height()) for bar in group] for group in ax.containers]
+    assert heights == [[(0, 1), (0, 2)], [(1, 0.5), (2, 0.25)]]
+    assert legend(ax) == ["low", "high"] and ax.get_ylabel() == "nats"
+    assert len({group[0].get_hatch() for group in ax.containers}) == 2
+
+
+def test_what_is_left_out_is_not_drawn():
+    points = np.zeros((2, 2))
+    ax = plot.cloud(points, xlabel="x", ylabel="y").axes[0]
+    assert not ax.lines and not ax.texts and ax.get_aspect() == "auto"
+    assert not plot.histogram([1.0], bins=[0, 2], xlabel="x").axes[0].lines
+    one, other = plot.paths(points, points[:0], [points, points], ["a", "b"]).axes
+    assert one.get_legend() is None and (one.get_title(), other.get_title()) == ("a", "b")
+    assert legend(plot.paths(points, points, [points], ["a"]).axes[0]) == ["kept back", "seen"]
