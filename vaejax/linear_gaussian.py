@@ -155,14 +155,13 @@ def init(xs, num_latents):
             "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
-    floor = 0.0
-    if not isinstance(xs, Summary) and np.isnan(xs).any():
-        floor = _floor(xs).max()  # of what was observed: filling takes variance away
-        xs = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype)
-    params = ppca_mle(xs, min(num_latents, most))
+    has_holes = not isinstance(xs, Summary) and np.isnan(xs).any()
+    filled = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype) if has_holes else xs
+    params = ppca_mle(filled, min(num_latents, most))
+    if has_holes:  # filling has taken variance away: the floor is that of what was observed
+        params = params._replace(log_psi=jnp.maximum(params.log_psi, jnp.log(_floor(xs).max())))
     unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
-    log_psi = jnp.maximum(params.log_psi, jnp.log(floor))
-    return params._replace(W=jnp.concatenate([params.W, unused], 1), log_psi=log_psi)
+    return params._replace(W=jnp.concatenate([params.W, unused], 1))
 
 
 def ppca_mle(xs, num_latents):
