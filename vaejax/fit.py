@@ -163,12 +163,13 @@ def _em(model, fused, num_steps, params, data, key, tol):
     def step(carry):
         i, params, history = carry
         if fused:
-            params, bound = model.em_step(params, data)
+            fitted, bound = model.em_step(params, data)
         else:
             nodes = posterior_nodes(model, params, data, None if key is None else jax.random.fold_in(key, i))  # E-step
             bound = batch_bound(model, params, data, nodes)
-            params = model.m_step(params, data, nodes)  # M-step
-        return i + 1, params, history.at[i].set(bound)
+            fitted = model.m_step(params, data, nodes)  # M-step
+        _check_kept(params, fitted)
+        return i + 1, fitted, history.at[i].set(bound)
 
     def rising(carry):
         i, _, history = carry
@@ -244,6 +245,16 @@ def _batch_stream(key, num_examples, batch_size):
 def _own_copy(params):
     """Fresh, strongly typed arrays: what the loops donate and carry must not be the caller's."""
     return jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
+
+
+def _check_kept(params, fitted):
+    """ValueError, while the step is compiled, unless an M-step returns what it was given, with other numbers."""
+    before, after = ([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (params, fitted))
+    if before != after:
+        raise ValueError(
+            f"the M-step turns params of {', '.join(before)} into {', '.join(after)}: expected the same shapes and "
+            "types; start from floating arrays"
+        )
 
 
 def _check_objective(objective, params, data, key, batch_size):
