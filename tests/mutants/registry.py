@@ -120,9 +120,9 @@ FIT = (
              "nodes = posterior_nodes(model, first, data, None if key"))),
     Mutant("bound-after-m-step", "fit", "History holds the old nodes' bound of the new parameters.",
            (("            bound = batch_bound(model, params, data, nodes)\n", ""),
-            ("            params = model.m_step(params, data, nodes)  # M-step\n",
-             "            params = model.m_step(params, data, nodes)  # M-step\n"
-             "            bound = batch_bound(model, params, data, nodes)\n"))),
+            ("            fitted = model.m_step(params, data, nodes)  # M-step\n",
+             "            fitted = model.m_step(params, data, nodes)  # M-step\n"
+             "            bound = batch_bound(model, fitted, data, nodes)\n"))),
     one("em-key-used-twice", "fit", "Every E-step draws the same completions.",
         "None if key is None else jax.random.fold_in(key, i))  # E-step", "key)  # E-step"),
     one("em-stops-while-rising", "fit", "EM stops where the bound rises by more than tol, not by less.",
