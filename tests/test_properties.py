@@ -319,6 +319,15 @@ def test_em_never_falls(model, kind, seed, dim, num, scale, fused):
     assert (np.diff(history) > -1e-6 * (1 + abs(history[1:]))).all()
 
 
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_start_may_be_more_precise_than_the_data(model, fused):
+    coarse = np.random.default_rng(0).standard_normal((200, 3)).astype(np.float32)
+    start = start_of(model, coarse.astype(float), 2, 0)
+    tables = coarse, coarse.astype(float)
+    assert_tree_close(*(vj.em(MODELS[model], start, xs, num_steps=3, fused=fused) for xs in tables), rtol=1e-5)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @given(seeds, sizes, sizes)
 @few

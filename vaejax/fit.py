@@ -253,7 +253,7 @@ def _check_kept(params, fitted):
     if before != after:
         raise ValueError(
             f"the M-step turns params of {', '.join(before)} into {', '.join(after)}: expected the same shapes and "
-            "types; start from floating arrays"
+            "types; start from floating arrays, as precise as the data"
         )
 
 

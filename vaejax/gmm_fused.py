@@ -121,7 +121,8 @@ def statistics(params, summary):
         return (total[0] + resp @ feats.T, total[1] + log_p @ valid), None
 
     def on_one_device(chunks, mask):
-        zero = jnp.zeros((num_components, num_features), chunks.dtype), jnp.zeros((), chunks.dtype)
+        kind = jnp.result_type(theta, chunks)
+        zero = jnp.zeros((num_components, num_features), kind), jnp.zeros((), kind)
         (sums, log_p), _ = jax.lax.scan(add_chunk, zero, (chunks, mask))
         return jnp.append(sums.ravel(), log_p)  # one array, so that devices need to talk but once
 
