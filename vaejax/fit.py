@@ -59,7 +59,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
         raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
     tol = -np.inf if tol is None else tol
     data = model.summarize(xs) if fused else jax.tree.map(jnp.asarray, xs)
-    params, key = beside(xs, (_own_copy(params), key))
+    params, key = beside(xs, (_as_precise(_own_copy(params), xs), key))
     if fused and is_mapped(xs) and model.statistics is not None:
         params, history = _em_by_parts(model, int(num_steps), params, data, tol)
     else:
@@ -247,13 +247,21 @@ def _own_copy(params):
     return jax.tree.map(lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), params)
 
 
+def _as_precise(params, xs):
+    """All floats of one type, the most precise of params and data, as an M-step makes its results of both."""
+    kinds = [leaf.dtype for leaf in jax.tree.leaves((params, xs)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jax.tree.map(
+        lambda leaf: leaf.astype(jnp.result_type(*kinds)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params
+    )
+
+
 def _check_kept(params, fitted):
     """ValueError, while the step is compiled, unless an M-step returns what it was given, with other numbers."""
     before, after = ([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (params, fitted))
     if before != after:
         raise ValueError(
             f"the M-step turns params of {', '.join(before)} into {', '.join(after)}: expected the same shapes and "
-            "types; start from floating arrays, as precise as the data"
+            "types; start from floating arrays"
         )
 
 
