@@ -38,7 +38,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
         fused: use the model's `em_step` where it has one.
 
     Returns:
-        params: after the last M-step.
+        params: after the last M-step, in the type of the most precise floats among params and xs.
         history: (steps done,) the bound in nats per example *before* each M-step. With an exact posterior the bound is
             tight there, so this is the mean log likelihood of the parameters that entered the step.
 
@@ -248,11 +248,13 @@ def _own_copy(params):
 
 
 def _as_precise(params, xs):
-    """All floats of one type, the most precise of params and data, as an M-step makes its results of both."""
-    kinds = [leaf.dtype for leaf in jax.tree.leaves((params, xs)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jax.tree.map(
-        lambda leaf: leaf.astype(jnp.result_type(*kinds)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params
-    )
+    """Floats of one type, the most precise in params and data: an M-step makes its results of both."""
+
+    def is_float(leaf):
+        return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+    kind = jnp.result_type(float, *(leaf.dtype for leaf in filter(is_float, jax.tree.leaves((params, xs)))))
+    return jax.tree.map(lambda leaf: leaf.astype(kind) if is_float(leaf) else leaf, params)
 
 
 def _check_kept(params, fitted):
