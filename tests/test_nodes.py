@@ -10,6 +10,8 @@ from scipy.integrate import dblquad
 
 import vaejax as vj
 
+ONE = np.ones(1)
+
 
 def gaussian_nodes(kind, mean, scale):
     makers = {
@@ -42,6 +44,11 @@ def test_cubature_is_exact_to_degree_three(seed, dim):
     m, v = a @ mean, a @ tril @ tril.T @ a  # a'z is N(m, v)
     got = [vj.expect(lambda z, p=power: (a @ z) ** p, nodes) for power in (1, 2, 3)]
     assert_close(np.array(got), [m, m**2 + v, m**3 + 3 * m * v], atol=1e-9)
+
+
+def test_quadrature_with_all_the_points_that_it_admits():
+    got = vj.expect(lambda z: jnp.cos(z[0]), vj.quadrature_nodes(np.zeros(1), ONE, 200))
+    assert_close(got, np.exp(-0.5))  # the characteristic function of N(0, 1) at one
 
 
 @given(seeds, st.integers(1, 3), st.integers(1, 8))
@@ -107,6 +114,11 @@ def test_samples_follow_q_and_their_key():
     assert (again.z == nodes.z).all() and not (other.z == nodes.z).any()
 
 
+def test_the_older_keys_of_jax_serve_as_well():
+    new, old = jax.random.key(3), jax.random.PRNGKey(3)
+    assert (vj.sample_nodes(new, ONE, ONE, 5).z == vj.sample_nodes(old, ONE, ONE, 5).z).all()
+
+
 def test_gradients_flow_through_sampled_nodes():
     # d/dm E[z] = 1, d/ds E[z^2] = 2 s in expectation; for a fixed draw, z = m + s eps is differentiated path by path
     key = jax.random.key(0)
@@ -146,12 +158,20 @@ def test_nodes_are_made_inside_vmap_and_jit():
         (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 201), "use grid_nodes"),
         (lambda: vj.grid_nodes(np.zeros(2), np.ones(2), 2.5), "num_points is 2.5"),
         (lambda: vj.grid_nodes(np.ones(2), np.zeros(2), 3), "low < high"),
+        (lambda: vj.grid_nodes([0.0, 1], [1.0, 1], 3), "low < high"),  # a box without a volume
         (lambda: vj.grid_nodes(0.0, 1.0, 3), "one shape"),
+        (lambda: vj.grid_nodes(np.zeros((3, 2)), np.ones((3, 2)), 3), "one shape"),
+        (lambda: vj.grid_nodes(np.zeros(2), np.ones(1), 3), "one shape"),
+        (lambda: vj.grid_nodes(np.zeros(1), np.ones(2), 3), "one shape"),
         (lambda: vj.sample_nodes(jax.random.key(0), np.zeros(2), np.ones(2), 0), "num_samples is 0"),
         (lambda: vj.sample_nodes(None, np.zeros(2), np.ones(2), 3), "pass key="),
+        (lambda: vj.sample_nodes(np.zeros(2), np.zeros(2), np.ones(2), 3), r"key is float64\[2\]"),
+        (lambda: vj.sample_nodes(np.zeros(3, np.uint32), np.zeros(2), np.ones(2), 3), r"key is uint32\[3\]"),
+        (lambda: vj.sample_nodes(jax.random.split(jax.random.key(0), 2), ONE, ONE, 3), "key is key<fry>"),
         (lambda: vj.cubature_nodes(np.zeros((5, 2)), np.ones((5, 2))), "use jax.vmap"),
         (lambda: vj.cubature_nodes(np.zeros(2), np.ones(3)), "lower triangular"),
         (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "vmap"),
+        (lambda: vj.enumerate_nodes(0.0), "vmap"),
         (lambda: vj.enumerate_nodes(np.zeros(0)), "expected"),
     ],
 )

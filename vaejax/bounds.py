@@ -142,16 +142,17 @@ def check_model_data(model, params, xs):
     if model.validate is not None:
         model.validate(params, xs)
     else:
-        check_examples(xs, as_table=True)
+        check_examples(xs, as_table=True, allow_half=True)
 
 
-def check_examples(xs, as_table=False, allow_nan=False):
+def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
     """ValueError unless xs is a non-empty batch of finite examples. Values are looked at where they are concrete.
 
     Args:
         xs: an array, or a pytree of arrays, with the examples along the first axis.
         as_table: a lone array must be (N, D) floats, as a model without a `validate` of its own expects.
         allow_nan: NaN marks a missing entry; only infinities are refused.
+        allow_half: a table of half precision will do, as it does for networks; no factorisation takes it.
 
     Returns:
         N, the number of examples.
@@ -164,6 +165,8 @@ def check_examples(xs, as_table=False, allow_nan=False):
             raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
         if not jnp.issubdtype(xs.dtype, jnp.floating):
             raise ValueError(f"xs holds {xs.dtype}: expected floats; convert with xs.astype('float32')")
+        if not allow_half and xs.dtype.itemsize < 4:
+            raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
     for leaf in jax.tree.leaves(xs):
         if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue

@@ -243,7 +243,7 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
     """
     if params.log_sigma2 is not None:
         raise ValueError("this likelihood is Gaussian: sum its log_joint over vaejax.grid_nodes with vaejax.iw_bound")
-    check_examples(xs, as_table=True)
+    check_examples(xs, as_table=True, allow_half=True)
     _check_pixels(xs)
     corner = jnp.full(_num_latents(params, xs), reach)
     (num_features,) = jax.eval_shape(params.decoder, corner).shape
@@ -273,7 +273,7 @@ def _validate(likelihood, params, xs):
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
             "init and make_vae the same likelihood"
         )
-    check_examples(xs, as_table=True)
+    check_examples(xs, as_table=True, allow_half=True)
     mean, _ = jax.eval_shape(encode, params, xs[0])
     num_latents = _num_latents(params, xs)
     if mean.shape != (num_latents,):

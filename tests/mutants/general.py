@@ -6,8 +6,10 @@ which maps a module to {change: reason}: an explained change computes the same.
 """
 
 import argparse
+import functools
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,7 @@ exclude-operators = ['''{senseless}''']
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)} (default: all)")
+    parser.add_argument("--again", action="store_true", help="of the last run's mutants only those that survived it")
     parser.add_argument("--jobs", type=int, default=min(len(TESTS), os.cpu_count()))
     options = parser.parse_args()
     unknown = set(options.modules) - set(TESTS)
@@ -49,7 +52,7 @@ def main():
         parser.error(f"no such modules: {', '.join(sorted(unknown))}")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with ThreadPoolExecutor(options.jobs) as pool:
-        for module, found in pool.map(examine, options.modules or TESTS):
+        for module, found in pool.map(functools.partial(examine, again=options.again), options.modules or TESTS):
             results[module] = found
             RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     unexplained = write_table(results)
@@ -57,8 +60,15 @@ def main():
         sys.exit("not noticed and not explained:\n" + "\n".join(unexplained))
 
 
-def examine(module):
-    """(module, what became of its mutants): how many there were, and the changes that survived."""
+def examine(module, again):
+    """(module, what became of its mutants): how many there were, and the changes that survived.
+
+    They are kept beside the source that they change: a run that was cut short goes on with `again`.
+    """
+    session, source = BIN.parent / f"{module}.sqlite", BIN.parent / f"{module}.py"
+    now = (ROOT / "vaejax" / f"{module}.py").read_text()
+    if again and not (session.exists() and source.exists() and source.read_text() == now):
+        raise SystemExit(f"{module} has changed since its last run, or had none: run it without --again")
     with tempfile.TemporaryDirectory() as folder:
         copy_of_the_book(folder)
         tests = " ".join(f"tests/test_{name}.py" for name in TESTS[module])
@@ -72,11 +82,18 @@ def examine(module):
                 raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr}")
             return done.stdout
 
-        call(BIN / "cosmic-ray", "init", "config.toml", "session.sqlite")
         call(BIN / "cosmic-ray", "baseline", "config.toml")  # the tests pass as things stand
-        call(BIN / "cr-filter-operators", "session.sqlite", "config.toml")
-        call(BIN / "cosmic-ray", "exec", "config.toml", "session.sqlite")
-        lines = map(json.loads, call(BIN / "cosmic-ray", "dump", "session.sqlite").splitlines())
+        if again:
+            with sqlite3.connect(session) as table:
+                table.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
+        else:
+            source.unlink(missing_ok=True)
+            session.unlink(missing_ok=True)
+            call(BIN / "cosmic-ray", "init", "config.toml", session)
+            call(BIN / "cr-filter-operators", session, "config.toml")
+            source.write_text(now)
+        call(BIN / "cosmic-ray", "exec", "config.toml", session)
+        lines = map(json.loads, call(BIN / "cosmic-ray", "dump", session).splitlines())
     shown = [result for _, result in lines if result and result["worker_outcome"] != "skipped"]
     strange = {result["worker_outcome"] for result in shown} - {"normal"}
     if strange:
