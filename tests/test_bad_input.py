@@ -22,6 +22,10 @@ NETS = vae.init(KEY, 16, 2, hidden=(3,))
 ADAM = {"optimizer": optax.adam(1e-2), "num_steps": 2}
 
 
+class Frame:  # as pandas has them
+    shape, ndim = XS.shape, 2
+
+
 def squares(params, xs, key):
     return -((xs - params[None]) ** 2).sum(1).mean()
 
@@ -54,6 +58,10 @@ MISTAKES = {
     "a list to maximize": (lambda: climb(xs=XS.tolist()), "make a list an array with numpy.asarray"),
     "a list of lists, factors": (lambda: em(lg.PPCA, FACTORS, XS.tolist()), "numpy.asarray"),
     "a list of lists, one Gaussian": (lambda: gaussian.init(XS.tolist()), "numpy.asarray"),
+    "the data set, not its table": (lambda: gmm.init(data.load("old_faithful"), 2, KEY), "expected an array"),
+    "the spiral, not its points": (lambda: lg.pca(data.spiral(30, 0), 1), "pass its .xs"),
+    "a masked array": (lambda: lg.pca(np.ma.masked_less(XS, 0), 1), "xs.filled(numpy.nan)"),
+    "no array, though it has a shape": (lambda: em(gmm.GMM, MIXTURE, Frame()), "are a Frame: expected arrays"),
     "sharded data to a start": (lambda: gmm.init(vj.shard(XS), 3, KEY), "expected an array, such as xs[:5000]"),
     "sharded data to PCA": (lambda: lg.pca(vj.shard(XS), 1), "expected an array, such as xs[:5000]"),
     "integers": (lambda: em(lg.PPCA, FACTORS, np.ones((5, 2), int)), "convert with xs.astype('float32')"),
@@ -137,7 +145,7 @@ MISTAKES = {
     "a rule of too many points": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 500), "use grid_nodes"),
     "half a point": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 2.5), "num_points is 2.5: expected a whole"),
     "a yes for a count": (lambda: vj.grid_nodes([0.0], [1.0], True), "num_points is True: expected a whole number"),
-    "corners the wrong way round": (lambda: vj.grid_nodes([1.0], [0.0], 5), "expected low < high in every dimension"),
+    "corners the wrong way round": (lambda: vj.grid_nodes([1.0], [0.0], 5), "low < high in every dimension"),
     "corners of two boxes": (lambda: vj.grid_nodes([0.0], [1.0, 1.0], 5), "expected two corners of one shape (L,)"),
     "means of a batch": (lambda: vj.cubature_nodes(XS, np.ones(2)), "use jax.vmap for a batch"),
     "draws without a key": (lambda: vj.sample_nodes(None, np.zeros(2), np.ones(2), 3), "key is NoneType: pass key="),

@@ -43,6 +43,12 @@ def test_log_categorical_normalises(seed, num_classes):
     assert_close(got, np.log(probs))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16])  # 200 does not fit into int8, 256 not into a byte
+def test_a_label_may_be_of_any_type_of_integer(dtype):
+    for num_classes in (200, 256):
+        assert_close(d.log_categorical(dtype(5), np.zeros(num_classes)), -np.log(num_classes))
+
+
 def test_log_categorical_outside_the_classes_is_nan_and_impossible_is_minus_infinity():
     logits = jnp.array([0.0, -jnp.inf, 0.0])
     for label in (-1, 3, 4):
@@ -88,6 +94,9 @@ def test_kl_categorical_with_impossible_classes():
     assert_close(d.kl_categorical(some, all_), np.log(3 / 2))
     assert np.isposinf(d.kl_categorical(all_, some))
     assert np.isfinite(jax.grad(d.kl_categorical)(some, all_)).all()
+    next_to_none = jnp.array([0.0, 0.0, -2000])  # rounds to a probability of zero
+    assert_close(d.kl_categorical(next_to_none, some), 0.0)
+    assert_close(d.kl_categorical(next_to_none, all_), np.log(3 / 2))
 
 
 def test_kl_categorical_leaves_out_a_class_that_both_forbid():
@@ -115,12 +124,15 @@ ZEROS, ONES = np.zeros(2), np.ones(2)
         (lambda: d.log_bernoulli(np.zeros(3), np.zeros(2)), "one shape"),
         (lambda: d.log_bernoulli(np.zeros((3, 2)), np.zeros((3, 2))), "vmap"),
         (lambda: d.log_bernoulli(1.0, 0.5), "vmap"),
+        (lambda: d.log_gaussian(np.zeros(0), np.zeros(0), np.zeros(0)), "vector of shape"),
+        (lambda: d.log_categorical(0, 0.0), "one integer"),
         (lambda: d.log_categorical(1.0, np.zeros(3)), "one integer"),
         (lambda: d.log_categorical(np.zeros(2, int), np.zeros(3)), "one integer"),
         (lambda: d.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same"),
         (lambda: d.kl_gaussian(ZEROS, ONES, ZEROS, ONES[:1]), "triangular"),
         (lambda: d.kl_gaussian(ZEROS, ONES[:1], ZEROS, ONES), "triangular"),
         (lambda: d.kl_categorical(np.zeros(2), np.zeros(3)), "one shape"),
+        (lambda: d.kl_categorical(0.0, 0.0), "one shape"),
     ],
 )
 def test_wrong_shapes_are_refused_with_advice(call, says):

@@ -51,6 +51,15 @@ def test_quadrature_with_all_the_points_that_it_admits():
     assert_close(got, np.exp(-0.5))  # the characteristic function of N(0, 1) at one
 
 
+@given(seeds, st.integers(2, 5))
+def test_quadrature_with_a_full_factor_is_exact_in_the_total_degree(seed, num_points):
+    rng = np.random.default_rng(seed)
+    mean, a, tril = rng.standard_normal(2), rng.standard_normal(2), random_tril(rng, 2)
+    power = 2 * num_points - 1
+    got = vj.expect(lambda z: (a @ z) ** power, vj.quadrature_nodes(mean, tril, num_points))
+    assert_close(got, stats.norm(a @ mean, np.linalg.norm(a @ tril)).moment(power), atol=1e-7)
+
+
 @given(seeds, st.integers(1, 3), st.integers(1, 8))
 def test_quadrature_is_exact_to_degree_2n_minus_1(seed, dim, num_points):
     rng = np.random.default_rng(seed)
@@ -88,6 +97,14 @@ def test_weights_of_enumerated_nodes_are_their_masses():
     nodes = vj.enumerate_nodes(np.log([0.2, 0.3, 0.5]))
     assert_close(nodes.weight, [0.2, 0.3, 0.5])
     assert_close(vj.expect(lambda z: nodes.log_q[z], nodes), 0.2 * np.log(0.2) + 0.3 * np.log(0.3) + 0.5 * np.log(0.5))
+
+
+def test_what_has_no_weight_counts_for_nothing():
+    with np.errstate(divide="ignore"):
+        log_probs = np.log([0.25, 0.0, 0.75])
+    nodes = vj.enumerate_nodes(log_probs)
+    entropy = -vj.expect(lambda z: nodes.log_q[z], nodes)
+    assert_close(entropy, stats.entropy([0.25, 0.75]))
 
 
 def test_expect_takes_pytrees():
@@ -159,6 +176,11 @@ def test_nodes_are_made_inside_vmap_and_jit():
         (lambda: vj.grid_nodes(np.zeros(2), np.ones(2), 2.5), "num_points is 2.5"),
         (lambda: vj.grid_nodes(np.ones(2), np.zeros(2), 3), "low < high"),
         (lambda: vj.grid_nodes([0.0, 1], [1.0, 1], 3), "low < high"),  # a box without a volume
+        (lambda: vj.grid_nodes([-np.inf], [np.inf], 3), "finite"),
+        (lambda: vj.grid_nodes([0.0, 0], [1.0, np.inf], 3), "finite"),
+        (lambda: vj.grid_nodes([0.0, -np.inf], [1.0, 1], 3), "finite"),
+        (lambda: vj.grid_nodes(np.zeros(0), np.ones(0), 3), "one shape"),
+        (lambda: vj.cubature_nodes(np.zeros(0), np.zeros(0)), "vector of shape"),
         (lambda: vj.grid_nodes(0.0, 1.0, 3), "one shape"),
         (lambda: vj.grid_nodes(np.zeros((3, 2)), np.ones((3, 2)), 3), "one shape"),
         (lambda: vj.grid_nodes(np.zeros(2), np.ones(1), 3), "one shape"),
@@ -172,6 +194,9 @@ def test_nodes_are_made_inside_vmap_and_jit():
         (lambda: vj.cubature_nodes(np.zeros(2), np.ones(3)), "lower triangular"),
         (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "vmap"),
         (lambda: vj.enumerate_nodes(0.0), "vmap"),
+        (lambda: vj.enumerate_nodes([0.5, 0.5]), "add up to 3.3, not to 1"),
+        (lambda: vj.enumerate_nodes(np.log([0.5, 0.4])), "log_softmax"),
+        (lambda: vj.enumerate_nodes(np.log([0.5, 0.6])), "log_softmax"),
         (lambda: vj.enumerate_nodes(np.zeros(0)), "expected"),
     ],
 )

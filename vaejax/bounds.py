@@ -142,7 +142,7 @@ def check_model_data(model, params, xs):
     if model.validate is not None:
         model.validate(params, xs)
     else:
-        check_examples(xs, as_table=True, allow_half=True)
+        check_examples(xs, as_table=hasattr(xs, "shape"), allow_half=True)
 
 
 def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
@@ -150,17 +150,20 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
 
     Args:
         xs: an array, or a pytree of arrays, with the examples along the first axis.
-        as_table: a lone array must be (N, D) floats, as a model without a `validate` of its own expects.
+        as_table: it must be a lone array, (N, D) floats; False takes any pytree of arrays.
         allow_nan: NaN marks a missing entry; only infinities are refused.
         allow_half: a table of half precision will do, as it does for networks; no factorisation takes it.
 
     Returns:
         N, the number of examples.
     """
-    num_examples = count_examples(xs)
     if as_table and isinstance(xs, Sharded):
         raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    if as_table and hasattr(xs, "shape"):
+    if as_table and not hasattr(xs, "shape"):
+        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
+        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
+    num_examples = count_examples(xs)
+    if as_table:
         if xs.ndim != 2:
             raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
         if not jnp.issubdtype(xs.dtype, jnp.floating):

@@ -15,9 +15,9 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def check_gaussian_shapes(mean, scale_tril):
-    """ValueError unless `mean` is (D,) and `scale_tril` is (D, D), or (D,) for a diagonal Gaussian."""
+    """ValueError unless `mean` is (D,), D >= 1, and `scale_tril` is (D, D), or (D,) for a diagonal Gaussian."""
     mean_shape, scale_shape = np.shape(mean), np.shape(scale_tril)
-    if len(mean_shape) != 1:
+    if len(mean_shape) != 1 or mean_shape == (0,):
         raise ValueError(
             f"mean has shape {mean_shape}, but one example is a vector of shape (D,): use jax.vmap for a batch, "
             "and jnp.atleast_1d for a single number"
@@ -108,6 +108,7 @@ def log_categorical(label, logits):
             f"label is {label.dtype}{label.shape} and logits {logits.shape}: expected one integer () and logits (K,); "
             "vmap over batches"
         )
+    label = label.astype(int)  # a byte cannot be compared with 256
     inside = (label >= 0) & (label < logits.size)
     return jnp.where(inside, jax.nn.log_softmax(logits)[label], jnp.nan)
 
@@ -150,7 +151,8 @@ def kl_categorical(logits_q, logits_p):
         logits_q, logits_p: (K,) unnormalised log probabilities; -inf for an impossible class.
 
     Returns:
-        () nats, never negative up to rounding; infinite where q allows a class that p forbids.
+        () nats, never negative up to rounding; infinite where q allows a class that p forbids. (A class that q gives
+        so little that it rounds to zero counts for nothing.)
 
     Raises:
         ValueError: the shapes differ.
@@ -161,9 +163,9 @@ def kl_categorical(logits_q, logits_p):
     if logits_q.shape != logits_p.shape or logits_q.ndim != 1:
         raise ValueError(f"logits have shapes {logits_q.shape} and {logits_p.shape}: expected one shape (K,)")
     log_q, log_p = jax.nn.log_softmax(logits_q), jax.nn.log_softmax(logits_p)
-    possible = jnp.isfinite(log_q)
-    log_ratio = jnp.where(possible, log_q, 0) - jnp.where(possible, log_p, 0)
-    return (jnp.exp(log_q) * log_ratio).sum()
+    q = jnp.exp(log_q)
+    log_ratio = jnp.where(q > 0, log_q, 0) - jnp.where(q > 0, log_p, 0)
+    return (q * log_ratio).sum()
 
 
 def _whiten(scale_tril, v):

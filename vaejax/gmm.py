@@ -202,7 +202,7 @@ GMM = make_gmm()
 
 
 def _check_table(xs):
-    is_table = np.ndim(xs) == 2 and np.asarray(xs).dtype.kind == "f"
+    is_table = getattr(xs, "ndim", 0) == 2 and np.asarray(xs).dtype.kind == "f"
     if is_table and any(np.isnan(part).any() for part in blocks(xs)):
         raise ValueError(
             "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"

@@ -28,7 +28,7 @@ class Nodes(NamedTuple):
 
 
 def expect(f, nodes):
-    """E_q[f(z)] = sum_s weight_s f(z_s).
+    """E_q[f(z)] = sum_s weight_s f(z_s). A node of weight zero counts for nothing, even where f is infinite there.
 
     Args:
         f: function of one latent z; may return an array or a pytree of arrays.
@@ -37,7 +37,12 @@ def expect(f, nodes):
     Returns:
         what f returns, averaged.
     """
-    return jax.tree.map(lambda values: jnp.tensordot(nodes.weight, values, 1), jax.vmap(f)(nodes.z))
+
+    def average(values):
+        used = nodes.weight.reshape(-1, *[1] * (values.ndim - 1)) != 0
+        return jnp.tensordot(nodes.weight, jnp.where(used, values, 0), 1)
+
+    return jax.tree.map(average, jax.vmap(f)(nodes.z))
 
 
 def observed():
@@ -59,11 +64,14 @@ def enumerate_nodes(log_probs):
         Nodes with z (K,) integers.
 
     Raises:
-        ValueError: `log_probs` is not a vector.
+        ValueError: `log_probs` is not a vector, or (where the values are known) its probabilities do not add up to one.
     """
     log_probs = jnp.asarray(log_probs)
     if log_probs.ndim != 1 or log_probs.size == 0:
         raise ValueError(f"log_probs has shape {log_probs.shape}: expected (K,) for one example; vmap over batches")
+    total = jnp.exp(log_probs).sum()
+    if not _is_traced(total) and not abs(total - 1) < 1e-3:
+        raise ValueError(f"the probabilities add up to {total:.3g}, not to 1: pass jax.nn.log_softmax(log_probs)")
     return Nodes(z=jnp.arange(log_probs.size), weight=jnp.exp(log_probs), log_q=log_probs)
 
 
@@ -98,8 +106,8 @@ def cubature_nodes(mean, scale_tril):
 def quadrature_nodes(mean, scale_tril, num_points):
     """Nodes for a Gaussian q in at most three dimensions: the product Gauss-Hermite rule with n^L points.
 
-    Exact for polynomials of degree 2n - 1 in each coordinate. A rule around q sees only what q covers: around a prior
-    it misses a sharp posterior.
+    Exact for polynomials of degree 2n - 1: in each coordinate where q is diagonal, in all of them together where it is
+    not. A rule around q sees only what q covers: around a prior it misses a sharp posterior.
 
     Args:
         mean: (L,), L <= 3.
@@ -131,21 +139,23 @@ def grid_nodes(low, high, num_points):
     hold beside every bound, once finer cells and a larger box no longer move it. `elbo` on them is of no use.
 
     Args:
-        low, high: (L,) corners of the box, L <= 3, low < high.
+        low, high: (L,) finite corners of the box, L <= 3, low < high.
         num_points: n, cells for each dimension.
 
     Returns:
         Nodes with z (n^L, L).
 
     Raises:
-        ValueError: L > 3, num_points < 1, shapes that differ, or (where the values are known) low >= high.
+        ValueError: L > 3, num_points < 1, shapes that differ, or (where the values are known) low >= high
+            or a corner that is not finite.
     """
     low, high = jnp.asarray(low), jnp.asarray(high)
-    if low.ndim != 1 or low.shape != high.shape:
+    if low.ndim != 1 or low.shape != high.shape or low.size == 0:
         raise ValueError(f"low has shape {low.shape} and high {high.shape}: expected two corners of one shape (L,)")
     _check_product_rule("grid_nodes", low.size, num_points)
-    if not isinstance(high - low, jax.core.Tracer) and not bool((high > low).all()):
-        raise ValueError(f"low is {low} and high {high}: expected low < high in every dimension")
+    is_box = (high > low) & jnp.isfinite(low) & jnp.isfinite(high)
+    if not _is_traced(is_box) and not is_box.all():
+        raise ValueError(f"low is {low} and high {high}: expected finite numbers, low < high in every dimension")
     unit = _product((np.arange(num_points) + 0.5) / num_points, low.size)
     z = low[None] + (high - low)[None] * jnp.asarray(unit, _float_dtype(low, high))
     weight = jnp.full(len(unit), 1 / len(unit), z.dtype)
@@ -203,6 +213,10 @@ def _gaussian_nodes(mean, scale_tril, standard, weight):
     z = mean[None] + (standard * scale_tril[None] if scale_tril.ndim == 1 else standard @ scale_tril.T)
     log_standard = -0.5 * (standard**2).sum(1) - 0.5 * mean.size * LOG_2PI
     return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
+
+
+def _is_traced(array):
+    return isinstance(array, jax.core.Tracer)
 
 
 def _num_latents(mean, scale_tril):

@@ -118,15 +118,23 @@ def blocks(table, size=4096):
 
 
 def count_examples(data):
-    """N; ValueError unless all arrays share the first axis."""
+    """N; ValueError unless the data are arrays that share the first axis."""
     if isinstance(data, Sharded):
         return data.num_examples
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(data)]
+    leaves = jax.tree.leaves(data)
+    shapes = [np.shape(leaf) for leaf in leaves]
     if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
         raise ValueError(
             f"the data have shapes {shapes}: expected at least one example along the first axis of each "
             "array; make a list an array with numpy.asarray"
         )
+    for leaf in leaves:
+        if isinstance(leaf, np.ma.MaskedArray):
+            raise ValueError("the data are masked: expected plain arrays; mark what is missing by xs.filled(numpy.nan)")
+        if not hasattr(leaf, "dtype"):
+            raise ValueError(
+                f"the data are a {type(leaf).__name__}: expected arrays; convert with numpy.asarray(xs, 'float32')"
+            )
     if len({shape[0] for shape in shapes}) != 1:
         raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
     return shapes[0][0]
