@@ -93,7 +93,19 @@ MISTAKES = {
     "many keys for one": (lambda: gmm.sample(MIXTURE, jax.random.split(KEY, 3), 5), "key is key<fry>[3]: pass"),
     "key and data swapped": (lambda: gmm.init(KEY, 3, XS), "key is float64[30, 2]: pass"),
     "a module for a model": (lambda: em(gmm, MIXTURE, XS), "model is module: expected a vaejax.LatentModel"),
-    "the parameters of another model": (lambda: em(lg.PPCA, MIXTURE, XS), "expected (D, L), (D,), (D,)"),
+    "the parameters of another model": (lambda: em(lg.PPCA, MIXTURE, XS), "GMMParams: expected LinearGaussianParams"),
+    "one Gaussian for a mixture": (lambda: em(gmm.GMM, gaussian.init(XS), XS), "GaussianParams: expected GMMParams"),
+    "a mixture for one Gaussian": (lambda: em(gaussian.GAUSSIAN, MIXTURE, XS), "as gaussian.init makes them"),
+    "a plain tuple of parameters": (lambda: em(gmm.GMM, tuple(MIXTURE), XS), "params are tuple: expected GMMParams"),
+    "a covariance for its factor": (
+        lambda: em(gaussian.GAUSSIAN, gaussian.GaussianParams(jnp.zeros(2), jnp.array([[1, 0.5], [0.5, 1]])), XS),
+        "numpy.linalg.cholesky",
+    ),
+    "covariances for their factors": (
+        lambda: em(gmm.GMM, MIXTURE._replace(scale_tril=MIXTURE.scale_tril.mT), XS), "numpy.linalg.cholesky"
+    ),
+    "integers to summarize": (lambda: lg.summarize(np.eye(3, dtype=int)), "xs is int64[3, 3]: expected floats (N, D)"),
+    "a list to summarize": (lambda: lg.summarize(XS.tolist()), "xs is list: expected floats (N, D)"),
     "weights for log weights": (
         lambda: em(gmm.GMM, MIXTURE._replace(log_pi=jnp.full(3, 1 / 3)), XS), "use jax.nn.log_softmax"
     ),

@@ -11,7 +11,8 @@ from problems import ONE_GAUSSIAN, assert_close, gaussian_log_joint, mean_log_ga
 from scipy import stats
 
 import vaejax as vj
-from vaejax import fit
+from vaejax import fit, gaussian, gmm
+from vaejax import linear_gaussian as lg
 
 ADAM, SGD = optax.adam(0.05), optax.sgd(0.1)
 
@@ -366,3 +367,49 @@ def test_a_posterior_that_became_nan_stops_the_fit():
     model = vj.LatentModel(lambda params, x, z: -0.5 * (x[0] - z) ** 2, nan_posterior, lambda p, xs, n: p * jnp.nan)
     with pytest.raises(FloatingPointError, match="nan at step 1"):
         vj.em(model, jnp.zeros(2), np.ones((3, 1)), num_steps=4)
+
+
+def test_a_parameter_that_became_nan_stops_em():
+    twice = np.array([[1.0, 1.0], [-1.0, -1.0]])  # the covariance is [[1, 1], [1, 1]], which has no Cholesky factor
+    with pytest.raises(FloatingPointError, match=r"parameter became NaN at step 0.*redundant"):
+        vj.em(gaussian.GAUSSIAN, gaussian.init(twice), twice, num_steps=1)
+
+
+def models_and_data():
+    rng = np.random.default_rng(0)
+    two = np.concatenate([rng.normal(-2, 1, (150, 2)), rng.normal(2, 0.7, (100, 2))])
+    line = rng.standard_normal((200, 1)) @ np.array([[1.0, 2, -1]]) + 0.5 * rng.standard_normal((200, 3))
+    holes = np.where(rng.random(line.shape) < 0.2, np.nan, line)
+    return {
+        "a mixture": (gmm.GMM, gmm.init(two, 2, jax.random.key(1)), two),
+        "one Gaussian, holes": (gaussian.GAUSSIAN, gaussian.init(holes), holes),
+        "factors": (lg.FACTOR_ANALYSIS, lg.init(line, 1), line),
+        "factors, holes": (lg.FACTOR_ANALYSIS, lg.init(holes, 1), holes),
+    }
+
+
+@pytest.mark.parametrize("name", models_and_data())
+def test_gradients_find_the_summit_of_em(name):
+    model, start, xs = models_and_data()[name]
+    fused = {} if model is gaussian.GAUSSIAN or np.isfinite(xs).all() else {"fused": False}
+    summit, _ = vj.em(model, start, xs, num_steps=300, **fused)
+    slope = jax.grad(lambda params: vj.mean_bound(model, params, xs, None))(summit)
+    for part in jax.tree.leaves(slope):
+        assert_close(part, np.zeros(part.shape), atol=1e-4)
+    climbed, _ = vj.maximize(model, start, xs, jax.random.key(0), optimizer=optax.adam(0.02), num_steps=1000)
+    if model is gmm.GMM:
+        climbed = climbed._replace(log_pi=jax.nn.log_softmax(climbed.log_pi))
+    assert_close(vj.mean_bound(model, climbed, xs, None), vj.mean_bound(model, summit, xs, None), atol=1e-3)
+
+
+def test_an_optimizer_may_ask_for_the_value():
+    scale, top = np.array([1.0, 10.0, 100.0]), np.array([1.0, -2.0, 3.0])
+
+    def valley(params, xs, key):
+        return -(scale * (params - top) ** 2).sum() + 0 * xs.sum()
+
+    found, history = vj.maximize(
+        valley, jnp.zeros(3), np.zeros((1, 1)), jax.random.key(0), optimizer=optax.lbfgs(), num_steps=20
+    )
+    assert_close(found, top, atol=1e-6)  # plain gradient ascent, stable below a rate of 0.01, would be far off in x_0
+    assert_close(history[-1], 0.0, atol=1e-9)

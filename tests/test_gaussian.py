@@ -161,3 +161,12 @@ def test_bad_params_are_refused():
             vj.em(g.GAUSSIAN, params._replace(**change), xs, num_steps=1)
     with pytest.raises(ValueError, match="column 0 has no spread"):
         g.init(np.ones((4, 2)))
+
+
+def test_float32_data_far_from_zero_keep_their_digits():
+    xs = (np.random.default_rng(0).standard_normal((5000, 3)) + 1e4).astype(np.float32)
+    fitted, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=3)
+    exact = xs.astype(float)
+    assert_close(fitted.mean.astype(float), exact.mean(0), atol=1e-6)  # relative above one
+    assert_close(fitted.scale_tril @ fitted.scale_tril.T, np.cov(exact.T, bias=True), atol=1e-3)
+    assert (np.diff(history) > -1e-4).all()

@@ -321,3 +321,38 @@ def test_examples_far_from_every_component_keep_their_digits(fused):
     _, history = vj.em(gmm.GMM, narrow, xs, num_steps=1, fused=fused)
     density = np.logaddexp(*(stats.norm.logpdf(xs[:, 0], mean, 0.01) for mean in (-1, 1))) + np.log(0.5)
     assert_close(history[0], density.mean(), atol=1e-6)  # -20,000 nats for the outer two
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_float32_data_far_from_zero_keep_their_digits(fused):
+    rng = np.random.default_rng(0)
+    xs = (np.concatenate([rng.normal(-3, 1, (600, 2)), rng.normal(3, 1, (400, 2))]) + 1e4).astype(np.float32)
+    start = gmm.init(xs, 2, jax.random.key(0))
+    (near, _), (exact, _) = (
+        vj.em(gmm.GMM, s, x, num_steps=30, fused=fused)
+        for s, x in ((start, xs), (jax.tree.map(lambda leaf: leaf.astype(float), start), xs.astype(float)))
+    )
+    assert_close(near.mu.astype(float), exact.mu, atol=1e-6)  # relative above one
+    assert_close(near.scale_tril, exact.scale_tril, atol=3e-3)
+
+
+def test_what_is_a_combination_but_for_rounding_is_refused():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet([2, 3, 4], 300).astype(np.float32)  # each row adds up to one
+    three = rng.standard_normal((300, 3)).astype(np.float32)
+    with_total = np.column_stack([three, three.sum(1)])
+    for xs in (shares, with_total, shares + 100):
+        with pytest.raises(ValueError, match="has rank"):
+            gmm.init(xs, 2, jax.random.key(0))
+    refused = 0
+    for seed in range(10):  # whether the covariance of float32 has a Cholesky factor is left to its rounding
+        one, other = np.random.default_rng(seed).standard_normal((2, 300)).astype(np.float32)
+        try:
+            start = gmm.init(np.column_stack([one, one + 1e-4 * other]), 2, jax.random.key(0))
+            assert np.isfinite(start.scale_tril).all()
+        except ValueError as error:
+            assert "in float32 the features cannot be told from combinations" in str(error)
+            refused += 1
+    assert refused > 0
+    fine = np.column_stack([three[:, 0], three[:, 0] + 0.01 * three[:, 1]])
+    assert np.isfinite(gmm.init(fine, 2, jax.random.key(0)).scale_tril).all()

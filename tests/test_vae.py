@@ -473,7 +473,7 @@ def with_nan(xs):
         (lambda: vae.log_likelihood_on_grid(BERNOULLI, with_nan(XS)), "1 NaN or infinite"),
         (lambda: vae.log_likelihood_on_grid(GAUSSIAN, XS), "this likelihood is Gaussian"),
         (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, num_points=0), "num_points is 0"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, reach=-1.0), "expected low < high"),
+        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, reach=-1.0), "low < high in every dimension"),
         (lambda: vae.sample(BERNOULLI, KEY, 0), "num_samples is 0"),
         (lambda: vae.sigma2(BERNOULLI), "Bernoulli likelihood, which has no sigma2"),
         (lambda: vae.make_vae("poisson"), 'likelihood is \'poisson\': expected "bernoulli" or "gaussian"'),

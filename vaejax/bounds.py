@@ -138,6 +138,9 @@ def check_model_data(model, params, xs):
     """The check at every public door: the model's own where it has one, `check_examples` otherwise."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, xs))):
+        count_examples(xs)  # within jit or grad there are no values to look at
+        return
     xs = xs.local() if isinstance(xs, Sharded) else xs
     if model.validate is not None:
         model.validate(params, xs)

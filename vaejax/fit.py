@@ -17,9 +17,10 @@ from tqdm import tqdm
 from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
 from vaejax.checkpoints import Checkpoints
 from vaejax.nodes import check_count, check_key
-from vaejax.sharding import beside, examples, is_mapped, spread_as
+from vaejax.sharding import beside, count_examples, examples, is_mapped, spread_as
 
 BLOCK = 100  # gradient steps between two looks at the clock
+COLLAPSED = "the parameters may have collapsed: try another start or a guarded model, or drop redundant features"
 
 
 def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
@@ -44,7 +45,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
 
     Raises:
         ValueError: bad data or arguments.
-        FloatingPointError: the bound became NaN or infinite.
+        FloatingPointError: the bound became NaN or infinite, or a parameter NaN.
 
     Source: Neal and Hinton (1998), A View of the EM Algorithm that Justifies Incremental, Sparse, and Other Variants.
     """
@@ -65,7 +66,9 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     else:
         params, history, steps_done = _em(model, fused, int(num_steps), params, data, key, tol)
         history = history[: int(steps_done)]
-    _check_history(history, 0, "the parameters may have collapsed: try another start or a guarded model")
+    _check_history(history, 0, COLLAPSED)
+    if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
+        raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
     return params, history
 
 
@@ -77,14 +80,17 @@ def maximize(
     Args:
         objective: function (params, data, key) -> (), to be made large. A mean over the examples of `data`, so that a
             minibatch estimates the whole. Static: define it once, and pass what it needs as `data`, not as a closure.
-            Or a `LatentModel`: then it is the model's `mean_bound`, and the model checks its data first.
+            Or a `LatentModel`: then it is the model's `mean_bound`, the model checks its data first, and every entry
+            of its parameters is climbed: the noise of PPCA is then free for each feature, and the `log_pi` of a mixture
+            wants `jax.nn.log_softmax` afterwards.
         params: where to start, a pytree of floating arrays (networks too); not changed.
         data: an array, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them. With a
             `batch_size`, arrays that are mapped from a file, `np.load(path, mmap_mode="r")`, are not loaded: BLOCK
             batches at a time are read, so they may be larger than memory; the shuffled order takes about 16 bytes for
             each example.
         key: a key from `jax.random.key`; the same key gives the same fit.
-        optimizer: from optax, for instance `optax.adam(1e-2)`. Static, too: another object compiles anew.
+        optimizer: from optax, for instance `optax.adam(1e-2)`; those that ask for the value as well, such as
+            `optax.lbfgs()`, get it. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
         checkpoint: a folder in which to keep what was reached, through orbax, which comes with flax. A fit that finds a
@@ -105,7 +111,9 @@ def maximize(
     if isinstance(objective, LatentModel):
         check_model_data(objective, params, data)
         objective = _bound_of(objective)
-    num_examples = check_examples(data)
+        num_examples = count_examples(data)
+    else:
+        num_examples = check_examples(data)
     check_count("num_steps", num_steps)
     check_count("checkpoint_every", checkpoint_every)
     num_steps = int(num_steps)
@@ -121,7 +129,7 @@ def maximize(
     data = data if in_parts else jax.tree.map(jnp.asarray, data)
     key_batches, key_steps = jax.random.split(key)
     params = _own_copy(params)
-    state, key_steps = beside(data, ((params, optimizer.init(params)), key_steps))
+    state, key_steps = beside(data, ((params, _own_copy(optimizer.init(params))), key_steps))
     _check_objective(objective, params, data, key_steps, batch_size)
     this_fit = {
         "key": jax.random.key_data(key).tolist(),
@@ -205,7 +213,7 @@ def _em_step(model, params, part, total):
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
 def _gradient_steps(objective, optimizer, state, data, key, indices, start, count):
     """`count` <= BLOCK steps. `count` is no static argument: any number of steps runs the same compiled code."""
-    xs = examples(data)
+    xs, optimizer = examples(data), optax.with_extra_args_support(optimizer)
 
     def step(i, carry):
         (params, opt_state), history = carry
@@ -213,7 +221,8 @@ def _gradient_steps(objective, optimizer, state, data, key, indices, start, coun
         step_key = jax.random.fold_in(key, start + i)
         value, grad = jax.value_and_grad(objective)(params, batch, step_key)
         descent = jax.tree.map(jnp.negative, grad)  # the one minus sign: optax descends, we climb
-        updates, opt_state = optimizer.update(descent, opt_state, params)
+        more = {"value": -value, "grad": descent, "value_fn": lambda params: -objective(params, batch, step_key)}
+        updates, opt_state = optimizer.update(descent, opt_state, params, **more)
         return (optax.apply_updates(params, updates), opt_state), history.at[i].set(value)
 
     return jax.lax.fori_loop(0, count, step, (state, jnp.zeros(BLOCK)))

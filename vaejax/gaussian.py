@@ -56,7 +56,7 @@ def conditional(params, x):
     """
     missing = jnp.isnan(x)
     residual, chol = _observed_part(params, x)
-    cov = params.scale_tril @ params.scale_tril.T
+    cov = _covariance(params)
     cross = jnp.where(missing[:, None] & ~missing[None], cov, 0)  # (D, D): rows missing, columns observed
     solved = cho_solve((chol, True), jnp.column_stack([residual, cross.T]))  # Sigma_oo^-1 times both, at once
     mean = jnp.where(missing, params.mean + cross @ solved[:, 0], x)
@@ -91,12 +91,11 @@ def m_step(params, xs, nodes):
 
     Source: Little and Rubin (2002), Statistical Analysis with Missing Data, 2nd edition, section 11.2.
     """
-    del params
-    filled = complete(xs[:, None], nodes.z)  # (N, S, D)
-    mean = jnp.einsum("ns,nsd->d", nodes.weight, filled) / len(xs)
-    away = filled - mean[None, None]
+    away = complete(xs[:, None], nodes.z) - params.mean[None, None]  # (N, S, D), small numbers: sums keep their digits
+    shift = jnp.einsum("ns,nsd->d", nodes.weight, away) / len(xs)
+    away = away - shift[None, None]
     cov = jnp.einsum("ns,nsd,nse->de", nodes.weight, away, away) / len(xs)
-    return GaussianParams(mean, jnp.linalg.cholesky(cov))
+    return GaussianParams(params.mean + shift, jnp.linalg.cholesky(cov))
 
 
 def init(xs):
@@ -107,12 +106,15 @@ def init(xs):
         raise ValueError(
             f"column {int((sd == 0).argmax())} has no spread: expected at least two different values in it"
         )
-    return GaussianParams(jnp.asarray(np.nanmean(xs, axis=0)), jnp.diag(jnp.asarray(sd)))
+    mean = np.nanmean(xs, axis=0, dtype=float).astype(xs.dtype)
+    return GaussianParams(jnp.asarray(mean), jnp.diag(jnp.asarray(sd)))
 
 
 def validate(params, xs):
     """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
     _check_table(xs)
+    if not isinstance(params, GaussianParams):
+        raise ValueError(f"params are {type(params).__name__}: expected GaussianParams, as gaussian.init makes them")
     mean, scale_tril = np.asarray(params.mean), np.asarray(params.scale_tril)
     dim = np.shape(xs)[1]
     if mean.shape != (dim,) or scale_tril.shape != (dim, dim):
@@ -120,6 +122,16 @@ def validate(params, xs):
     if not (np.isfinite(mean).all() and np.isfinite(scale_tril).all() and (np.diagonal(scale_tril) > 0).all()):
         raise ValueError(
             "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
+        )
+    check_lower(scale_tril)
+
+
+def check_lower(scale_tril):
+    """ValueError where the matrices (..., D, D) have entries above their diagonal, as a covariance has."""
+    if np.triu(scale_tril, 1).any():
+        raise ValueError(
+            "scale_tril has entries above its diagonal: expected a lower Cholesky factor, such as "
+            "numpy.linalg.cholesky makes of a covariance"
         )
 
 
@@ -135,9 +147,14 @@ def _check_table(xs):
     return xs
 
 
+def _covariance(params):
+    factor = jnp.tril(params.scale_tril)  # no gradient, then, above the diagonal
+    return factor @ factor.T
+
+
 def _observed_part(params, x):
     """x - mean with zeros where x is missing, and the Cholesky factor of Sigma with the missing rows those of I."""
     missing = jnp.isnan(x)
     both = ~missing[:, None] & ~missing[None]
-    cov = jnp.where(both, params.scale_tril @ params.scale_tril.T, jnp.eye(x.size, dtype=params.scale_tril.dtype))
+    cov = jnp.where(both, _covariance(params), jnp.eye(x.size, dtype=params.scale_tril.dtype))
     return jnp.where(missing, 0, x - params.mean), jnp.linalg.cholesky(cov)

@@ -21,6 +21,7 @@ from jax.scipy.special import logsumexp
 
 from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import log_gaussian
+from vaejax.gaussian import check_lower
 from vaejax.gmm_fused import center_and_scale, em_step, floored_cholesky, keep_unused, statistics, summarize
 from vaejax.nodes import check_count, check_key, enumerate_nodes
 from vaejax.sharding import blocks
@@ -46,7 +47,8 @@ def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
     # One component after the other: `vmap` over components as well as examples would solve N K little systems, and on
     # few cores two such batches at a time can wait for each other for ever (jaxlib's LAPACK calls block their thread).
-    return params.log_pi + jax.lax.map(lambda component: log_gaussian(x, *component), (params.mu, params.scale_tril))
+    log_pi = jax.nn.log_softmax(params.log_pi)  # as it is, unless a gradient step has moved it
+    return log_pi + jax.lax.map(lambda component: log_gaussian(x, *component), (params.mu, params.scale_tril))
 
 
 def log_prob(params, x):
@@ -116,6 +118,11 @@ def init(xs, num_components, key, *, method="k-means++"):
         nearest = np.minimum(nearest, ((unit - unit[chosen[-1]]) ** 2).sum(1))  # zero only for those chosen
         weight = nearest if method == "k-means++" else (nearest > 0).astype(float)
     _, scale = center_and_scale(jnp.asarray(xs))
+    if not np.isfinite(scale).all():
+        raise ValueError(
+            f"in {scale.dtype} the features cannot be told from combinations of each other: take off large means, or "
+            "drop features"
+        )
     log_pi = jnp.full(num_components, -np.log(num_components), scale.dtype)
     return GMMParams(log_pi, jnp.asarray(distinct[chosen]), jnp.tile(scale, (num_components, 1, 1)))
 
@@ -123,6 +130,8 @@ def init(xs, num_components, key, *, method="k-means++"):
 def validate(params, xs):
     """ValueError unless params are those of a mixture for finite xs (N, D) of full rank."""
     xs = _check_table(xs)
+    if not isinstance(params, GMMParams):
+        raise ValueError(f"params are {type(params).__name__}: expected GMMParams, as gmm.init makes them")
     log_pi, mu, scale_tril = (np.asarray(p) for p in params)
     num_components, dim = log_pi.size, xs.shape[1]
     shapes = log_pi.shape, mu.shape, scale_tril.shape
@@ -140,6 +149,7 @@ def validate(params, xs):
         raise ValueError(
             "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
         )
+    check_lower(scale_tril)
 
 
 def m_step(params, xs, nodes, min_variance=1e-6):
@@ -162,21 +172,22 @@ def m_step(params, xs, nodes, min_variance=1e-6):
 
     Source: Bishop (2006), section 9.2.2, (9.24) to (9.27).
     """
+    center, scale = center_and_scale(xs)
+    away = xs - center[None]  # so that squares lose no digits
     resp = jnp.einsum("ns,nsk->nk", nodes.weight, jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=xs.dtype))
     num = resp.sum(0)
     share = resp / jnp.where(num > 0, num, 1)[None]
-    mu = share.T @ xs
+    mu = share.T @ away
 
     def covariance(component):
         mean, weight = component
-        centred = xs - mean[None]
+        centred = away - mean[None]
         return (centred * weight[:, None]).T @ centred
 
     cov = jax.lax.map(covariance, (mu, share.T))
-    _, scale = center_and_scale(xs)
     white = jax.vmap(lambda c: solve_triangular(scale, solve_triangular(scale, c, lower=True).T, lower=True))(cov)
     scale_tril = jnp.einsum("ij,kjl->kil", scale, floored_cholesky(white, min_variance))
-    return keep_unused(params, num, len(xs), mu, scale_tril)
+    return keep_unused(params, num, len(xs), mu + center[None], scale_tril)
 
 
 @cache
@@ -224,9 +235,14 @@ def _check_rank(xs):
 
 
 def _rank(xs):
-    """Rank of xs (N, D) around its mean, in float64 without a copy: the triangles of QR, one part after the other."""
+    """Rank of xs (N, D) around its mean, in float64 without a copy: the triangles of QR, one part after the other.
+
+    What the rounding of the entries alone would spread into a further direction counts for none.
+    """
     mean, triangle = xs.mean(0, dtype=float), np.zeros((0, xs.shape[1]))
     for part in blocks(xs):
         triangle = np.linalg.qr(np.concatenate([triangle, part - mean]), mode="r")
-    unit = triangle / np.linalg.norm(triangle, axis=0)
-    return np.linalg.matrix_rank(unit, rtol=len(xs) * np.finfo(float).eps)
+    length = np.linalg.norm(triangle, axis=0)
+    largest = np.maximum(np.abs(xs.min(0)), np.abs(xs.max(0))) * np.sqrt(len(xs)) / length
+    rounding = np.finfo(jax.dtypes.canonicalize_dtype(xs.dtype)).eps * largest.max()
+    return np.linalg.matrix_rank(triangle / length, rtol=max(rounding, len(xs) * np.finfo(float).eps))

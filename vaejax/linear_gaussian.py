@@ -243,7 +243,11 @@ def summarize(xs):
     """
     if isinstance(xs, Summary):
         return xs
-    if not isinstance(xs, jax.core.Tracer) and _has_nan(by_device(xs)[0]):
+    table = by_device(xs)[0]
+    if getattr(table, "ndim", 0) != 2 or not jnp.issubdtype(table.dtype, jnp.floating):
+        came = f"{table.dtype}{list(table.shape)}" if hasattr(table, "dtype") else type(table).__name__
+        raise ValueError(f"xs is {came}: expected floats (N, D)")
+    if not isinstance(table, jax.core.Tracer) and _has_nan(table):
         raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
     mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
     return Summary(jnp.asarray(count_examples(xs), mean.dtype), mean, cov)
@@ -334,6 +338,10 @@ def varimax(W, num_steps=100):
 def validate(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
     num_features = _shape(xs if isinstance(xs, Summary) else _check_table(xs))[1]
+    if not isinstance(params, LinearGaussianParams):
+        raise ValueError(
+            f"params are {type(params).__name__}: expected LinearGaussianParams, as linear_gaussian.init makes them"
+        )
     W, b, log_psi = (np.asarray(p) for p in params)
     if W.ndim != 2 or W.shape[0] != num_features or b.shape != (num_features,) or log_psi.shape != (num_features,):
         raise ValueError(

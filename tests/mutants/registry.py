@@ -44,14 +44,14 @@ DENSITIES = (
     one("kl-gaussian-no-shift", "densities", "The distance of the means is forgotten.",
         "(ratio**2).sum() + shift @ shift", "(ratio**2).sum()"),
     one("kl-categorical-reversed", "densities", "The log ratio is averaged under p.",
-        "return (jnp.exp(log_q) * log_ratio).sum()", "return (jnp.exp(log_p) * log_ratio).sum()"),
+        "return (q * log_ratio).sum()", "return (jnp.exp(log_p) * log_ratio).sum()"),
     one("kl-categorical-sign", "densities", "A minus in front of sum q log(q / p).",
-        "return (jnp.exp(log_q) * log_ratio).sum()", "return -(jnp.exp(log_q) * log_ratio).sum()"),
+        "return (q * log_ratio).sum()", "return -(q * log_ratio).sum()"),
 )  # fmt: skip
 
 NODES = (
     one("expect-unweighted", "nodes", "An expectation ignores the weights.",
-        "jnp.tensordot(nodes.weight, values, 1)", "values.mean(0)"),
+        "jnp.tensordot(nodes.weight, jnp.where(used, values, 0), 1)", "values.mean(0)"),
     one("enumerate-uniform", "nodes", "All labels count the same.",
         "weight=jnp.exp(log_probs), log_q=log_probs",
         "weight=jnp.full_like(log_probs, 1 / log_probs.size), log_q=log_probs"),
@@ -141,7 +141,7 @@ FIT = (
 
 GMM = (
     one("mixture-no-weights", "gmm", "log pi_k is missing from the joint.",
-        "return params.log_pi + jax.lax.map(", "return 0 * params.log_pi + jax.lax.map("),
+        "return log_pi + jax.lax.map(", "return 0 * log_pi + jax.lax.map("),
     one("responsibilities-unnormalised", "gmm", "Joint probabilities are taken for posterior ones.",
         "return jax.nn.softmax(log_joints(params, x))", "return jnp.exp(log_joints(params, x))"),
     one("posterior-unnormalised", "gmm", "The E-step does not divide by p(x).",
@@ -151,7 +151,7 @@ GMM = (
     one("m-step-divides-by-n", "gmm", "Sums of a component are divided by N, not by N_k.",
         "share = resp / jnp.where(num > 0, num, 1)[None]", "share = resp / len(xs)"),
     one("m-step-old-means", "gmm", "Covariances are taken around the old means.",
-        "jax.lax.map(covariance, (mu, share.T))", "jax.lax.map(covariance, (params.mu, share.T))"),
+        "jax.lax.map(covariance, (mu, share.T))", "jax.lax.map(covariance, (params.mu - center[None], share.T))"),
     one("m-step-squared-weights", "gmm", "Responsibilities enter the covariance squared.",
         "(centred * weight[:, None]).T @ centred", "(centred * weight[:, None]).T @ (centred * weight[:, None])"),
     one("m-step-equal-shares", "gmm_fused", "The weights of the components are never learnt.",
@@ -179,8 +179,8 @@ GAUSSIAN = (
     one("mean-imputation", "gaussian", "Missing entries are filled with the column's mean.",
         "jnp.where(missing, params.mean + cross @ solved[:, 0], x)", "jnp.where(missing, params.mean, x)"),
     one("filled-in-as-known", "gaussian", "The M-step forgets that what was filled in is uncertain.",
-        "away = filled - mean[None, None]",
-        'away = 0 * filled + jnp.einsum("ns,nsd->nd", nodes.weight, filled)[:, None] - mean[None, None]'),
+        "away = away - shift[None, None]",
+        'away = 0 * away + jnp.einsum("ns,nsd->nd", nodes.weight, away)[:, None] - shift[None, None]'),
     one("marginal-constant", "gaussian", "Missing dimensions keep their log 2 pi.",
         " + 0.5 * LOG_2PI * missing.sum()", ""),
     one("marginal-keeps-correlations", "gaussian", "Missing rows of the covariance are left in.",
