@@ -163,10 +163,19 @@ MISTAKES = {
     "draws without a key": (lambda: vj.sample_nodes(None, np.zeros(2), np.ones(2), 3), "key is NoneType: pass key="),
     "no draws": (lambda: vj.sample_nodes(KEY, np.zeros(2), np.ones(2), 0), "num_samples is 0: expected a whole number"),
     # bounds and fits
+    "a batch to one example's factors": (lambda: lg.log_joint(FACTORS, XS, np.zeros(1)), "expected one example (2,)"),
+    "a batch to a posterior": (lambda: lg.posterior_moments(FACTORS, XS), "expected one example (2,); vmap over"),
+    "a batch to a marginal": (lambda: lg.log_marginal(FACTORS, XS[:2]), "x has shape (2, 2): expected one example"),
+    "a batch to a shadow": (lambda: lg.project(lg.pca(XS, 1), XS[:2]), "x has shape (2, 2): expected one example"),
+    "a batch to be reconstructed": (lambda: lg.reconstruct(lg.pca(XS, 1), XS), "x has shape (30, 2): expected one"),
+    "a batch to one Gaussian": (lambda: gaussian.log_prob(gaussian.init(XS), XS), "expected one example (2,)"),
+    "a batch to fill in": (lambda: gaussian.impute(gaussian.init(XS), XS), "expected one example (2,)"),
+    "a batch to fill in, factors": (lambda: lg.impute(FACTORS, XS), "expected one example (2,)"),
     "a bound by draws, no key": (lambda: vj.mean_bound(vae.make_vae(), NETS, PIXELS, None), "key is NoneType: pass"),
     "a bound of a function": (lambda: vj.mean_bound(log_joint, None, XS, None), "model is function: expected a vaejax"),
     "chunks of nothing": (lambda: vj.mean_bound(gmm.GMM, MIXTURE, XS, None, chunk_size=0), "chunk_size is 0"),
     "no steps": (lambda: em(gmm.GMM, MIXTURE, XS, num_steps=0), "num_steps is 0: expected a whole number"),
+    "steps without end": (lambda: em(gmm.GMM, MIXTURE, XS, num_steps=10**12), "to run until it is done, pass tol="),
     "a seed for em's key": (lambda: em(gmm.GMM, MIXTURE, XS, key=3), "key is int: pass key=jax.random.key(0)"),
     "a tolerance below zero": (lambda: em(gmm.GMM, MIXTURE, XS, tol=-1.0), "or None to run all steps"),
     "no data at all": (lambda: climb(xs=None), "expected at least one example"),
@@ -211,6 +220,13 @@ MISTAKES = {
     "smaller pictures on a grid": (
         lambda: vae.log_likelihood_on_grid(NETS, PIXELS[:, :9]), "this decoder gives 16 pixels: expected as many"
     ),
+    "a fine grid in three dimensions": (
+        lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 3, hidden=()), PIXELS), "take num_points=215 or fewer"
+    ),
+    "a prior of a batch": (
+        lambda: vae.log_likelihood_on_grid(NETS, PIXELS, log_prior=lambda z: -(z**2)), "log_prior returns shape (2,)"
+    ),
+    "an estimate without a key": (lambda: vae.log_likelihood_estimate(NETS, PIXELS, 0), "pass key=jax.random.key(0)"),
     "a grid in five dimensions": (
         lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 5, hidden=()), PIXELS), "works for at most 3"
     ),
@@ -221,9 +237,14 @@ MISTAKES = {
     # data, files, checks
     "no points": (lambda: data.spiral(0, 1), "num_examples is 0: expected a whole number"),
     "nothing to save": (lambda: vj.save("nothing.npz", {}), "there is nothing to save"),
+    "a key to save": (lambda: vj.save("no.npz", {"key": KEY, "w": np.zeros(2, "f2")}), "jax.random.key_data(key)"),
+    "words to save": (lambda: vj.save("no.npz", ["W", XS]), "params hold str at [0]: expected arrays of numbers"),
+    "no seed for data": (lambda: data.spiral(5, None), "seed is None: expected a whole number"),
     "a program for parameters": (lambda: vj.load(__file__, NETS), "was not written by vaejax.save"),
-    "too few draws": (lambda: check.check_mean("c", np.zeros(5), 0), "got 5 draws, expected at least 30"),
+    "too few draws": (lambda: check.check_mean("c", np.zeros(5), 0), "got shape (5,), expected at least 30"),
     "numbers for a truth": (lambda: check.check_true("c", np.ones(3)), "expected True or False; compare the values"),
+    "no answer to a check": (lambda: check.check_close("c", None, 0, atol=1), "does the function return its result?"),
+    "bounds of two shapes": (lambda: check.check_bound("c", np.zeros(2), np.zeros((2, 1))), "expected the same"),
     "nothing to check": (lambda: check.check_close("c", [], 0, atol=1), "the array is empty"),
     "a check of two shapes": (lambda: check.check_equal("c", [1, 2], [1, 2, 3]), "got shape (2,), expected (3,)"),
     "a data set by a nickname": (lambda: data.load("mnist"), "expected one of 'old_faithful', 'air_quality'"),
@@ -233,6 +254,8 @@ MISTAKES = {
 OTHER_ERRORS = {
     "a data set by a nickname": KeyError,
     "numbers for a truth": TypeError,
+    "no answer to a check": TypeError,
+    "bounds of two shapes": AssertionError,
     "nothing to check": AssertionError,
     "a check of two shapes": AssertionError,
 }

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -77,6 +78,10 @@ FAIL = [
     (lambda: c.check_bound("claim", 2, [3, 1.5]), "largest excess 0.5"),
     (lambda: c.check_bound("claim", np.nan, 1), "claim"),
     (lambda: c.check_bound("claim", [], 1), "nothing to check"),
+    (lambda: c.check_bound("claim", np.zeros(3), np.ones((3, 1))), r"shapes \(3,\) and \(3, 1\), expected the same"),
+    (lambda: c.check_close("claim", np.uint8([1]), np.uint8([3]), atol=1), "largest difference 2"),  # 1 - 3 is no 254
+    (lambda: c.check_close("claim", np.int8([100]), np.int8([-100]), atol=100), "largest difference 200"),
+    (lambda: c.check_increasing("claim", 3.0), "nothing to check"),
 ]
 
 
@@ -93,6 +98,30 @@ def test_misuse_is_refused():
         c.check_true("claim", 1.0)
     with pytest.raises(ValueError, match="at least 30"):
         c.check_mean("claim", [1.0, 2.0], 1.5)
+    with pytest.raises(ValueError, match=r"got shape \(\)"):
+        c.check_mean("claim", 3.0, 3)
+
+
+NOT_NUMBERS = [
+    (None, "claim: got None, expected numbers; does the function return"),
+    ("three", "claim: got str, expected real numbers"),
+    (1j, "claim: got complex, expected real numbers"),
+    ([1, [2]], "claim: got list, expected real numbers"),
+    (jax.random.key(0), "expected real numbers"),
+]
+
+
+@pytest.mark.parametrize(("answer", "says"), NOT_NUMBERS)
+@pytest.mark.parametrize("check", ["close", "mean", "increasing", "bound"])
+def test_what_is_no_number_is_refused(check, answer, says):
+    calls = {
+        "close": lambda: c.check_close("claim", answer, 1, atol=1),
+        "mean": lambda: c.check_mean("claim", answer, 1),
+        "increasing": lambda: c.check_increasing("claim", answer),
+        "bound": lambda: c.check_bound("claim", 0, answer),
+    }
+    with pytest.raises(TypeError, match=says):
+        calls[check]()
 
 
 def test_check_mean_has_the_false_alarm_rate_it_promises():

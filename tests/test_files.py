@@ -280,6 +280,29 @@ def test_a_write_that_fails_midway_leaves_the_old_file_and_no_draft(path, monkey
         assert bits(vj.load(path, factors(3))) == bits(factors(1))
 
 
+def test_a_type_that_would_not_come_back_is_refused(path):
+    for leaf, says in [
+        (jnp.zeros(2, jnp.bfloat16), r"bfloat16 at \['w'\]: numpy's files have no such type"),
+        (np.array([object()]), r"object at \['w'\]: expected arrays of numbers"),
+        (np.array("2020-01-01", "datetime64[D]"), "expected arrays of numbers"),
+        (jax.random.key(0), "jax.random.key_data"),
+    ]:
+        with pytest.raises(ValueError, match=says):
+            vj.save(path, {"w": leaf})
+    with jax.enable_x64(False), pytest.raises(ValueError, match=r"float64.*JAX has no such type unless"):
+        vj.save(path, {"w": np.zeros(2)})
+    assert list(path.parent.iterdir()) == []
+
+
+def test_numbers_and_halves_come_back_and_the_shapes_alone_will_do(path):
+    params = {"a": 0.5, "b": 3, "c": True, "d": jnp.arange(3, dtype=jnp.float16), "e": None, "f": 1 - 2j}
+    vj.save(path, params)
+    found = vj.load(path, jax.eval_shape(lambda: jax.tree.map(jnp.asarray, params)))
+    assert jax.tree.structure(found) == jax.tree.structure(params)
+    for new, old in zip(jax.tree.leaves(found), jax.tree.leaves(params), strict=True):
+        assert new.dtype == jnp.asarray(old).dtype and (new == old).all()
+
+
 def test_a_name_without_a_folder_is_saved_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     vj.save("kept", factors(1))

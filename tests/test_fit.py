@@ -375,6 +375,13 @@ def test_a_parameter_that_became_nan_stops_em():
         vj.em(gaussian.GAUSSIAN, gaussian.init(twice), twice, num_steps=1)
 
 
+def test_an_m_step_that_returns_another_structure_is_refused():
+    model = vj.LatentModel(gaussian.log_joint, gaussian.posterior, lambda p, xs, nodes: tuple(p))
+    xs = np.random.default_rng(0).standard_normal((9, 2))
+    with pytest.raises(ValueError, match="GaussianParams of 2 arrays into a tuple of 2: expected the same structure"):
+        vj.em(model, gaussian.init(xs), xs, num_steps=2)
+
+
 def models_and_data():
     rng = np.random.default_rng(0)
     two = np.concatenate([rng.normal(-2, 1, (150, 2)), rng.normal(2, 0.7, (100, 2))])

@@ -336,6 +336,13 @@ def test_float32_data_far_from_zero_keep_their_digits(fused):
     assert_close(near.scale_tril, exact.scale_tril, atol=3e-3)
 
 
+def test_what_is_no_label_has_no_density():
+    params = gmm.GMMParams(jnp.log(jnp.array([0.3, 0.7])), jnp.zeros((2, 1)), jnp.ones((2, 1, 1)))
+    found = [gmm.log_joint(params, jnp.zeros(1), z) for z in (-1, 0, 1, 2)]
+    assert_close(found[1:3], np.log([0.3, 0.7]) + stats.norm.logpdf(0))
+    assert np.isnan([found[0], found[3]]).all()
+
+
 def test_what_is_a_combination_but_for_rounding_is_refused():
     rng = np.random.default_rng(0)
     shares = rng.dirichlet([2, 3, 4], 300).astype(np.float32)  # each row adds up to one

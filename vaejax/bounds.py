@@ -186,6 +186,12 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
     return num_examples
 
 
+def check_example(x, num_features):
+    """ValueError unless x is one example (D,): a batch would broadcast to a number that means nothing."""
+    if jnp.shape(x) != (num_features,):
+        raise ValueError(f"x has shape {jnp.shape(x)}: expected one example ({num_features},); vmap over batches")
+
+
 @partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))
 def _mean_bound(model, params, xs, key, bound, chunk_size):
     xs = examples(xs)

@@ -46,11 +46,11 @@ def check_close(claim, got, expected, *, atol, mistakes=None):
     """
     if _to_do(claim, got):
         return
-    got, expected = _same_shape(claim, got, expected)
+    got, expected = _same_shape(claim, _numbers(claim, got), _numbers(claim, expected))
     error = np.abs(got - expected)
     details = f"got {_brief(got)}, expected {_brief(expected)}, largest difference {error.max():.3g}"
     for question, value in (mistakes or {}).items():
-        if np.shape(value) in ((), got.shape) and (np.abs(got - np.asarray(value)) <= atol).all():
+        if np.shape(value) in ((), got.shape) and (np.abs(got - np.asarray(value, float)) <= atol).all():
             details += f". {question}"
     _report(claim, (error <= atol).all(), details, f"within {atol:g}")
 
@@ -62,14 +62,15 @@ def check_mean(claim, draws, expected, *, num_se=6):
         claim: a sentence.
         draws: (R, ...) R independent repeats of one or more numbers, at least 30.
         expected: (...) their theoretical mean.
-        num_se: six standard errors are left by chance about twice in 10^9, for one nearly Gaussian mean.
+        num_se: a nearly Gaussian mean leaves six standard errors by chance about twice in 10^9; of only 30 draws, whose
+            standard error is rough itself, about twice in 10^6 (Student's t).
     """
     if _to_do(claim, draws):
         return
-    draws = np.asarray(draws, float)
-    if len(draws) < 30:
-        raise ValueError(f"{claim}: got {len(draws)} draws, expected at least 30 for a standard error")
-    got, expected = _same_shape(claim, draws.mean(0), expected)
+    draws = _numbers(claim, draws)
+    if draws.ndim == 0 or len(draws) < 30:
+        raise ValueError(f"{claim}: got shape {draws.shape}, expected at least 30 draws (R, ...)")
+    got, expected = _same_shape(claim, draws.mean(0), _numbers(claim, expected))
     se = draws.std(0, ddof=1) / np.sqrt(len(draws))
     details = f"got {_brief(got)}, expected {_brief(expected)}, standard error {_brief(se)}"
     _report(claim, (np.abs(got - expected) <= num_se * se).all(), details, f"within {num_se} standard errors")
@@ -79,16 +80,18 @@ def check_increasing(claim, values, *, slack=0.0):
     """No value is more than `slack` below the one before it."""
     if _to_do(claim, values):
         return
-    steps = np.diff(np.asarray(values, float))
+    steps = np.diff(np.atleast_1d(_numbers(claim, values)))
     _fail_if_empty(claim, steps)
     _report(claim, (steps >= -slack).all(), f"largest fall {-steps.min():.3g}", f"slack {slack:g}" if slack else "")
 
 
 def check_bound(claim, low, high, *, slack=0.0):
-    """low <= high + slack, everywhere. Either may be one number for all."""
+    """low <= high + slack, everywhere. Either may be one number for all; else their shapes are the same."""
     if _to_do(claim, low) or _to_do(claim, high):
         return
-    low, high = np.asarray(low, float), np.asarray(high, float)
+    low, high = _numbers(claim, low), _numbers(claim, high)
+    if () not in (low.shape, high.shape) and low.shape != high.shape:
+        raise AssertionError(f"{claim}: got shapes {low.shape} and {high.shape}, expected the same")
     excess = low - high
     _fail_if_empty(claim, excess)
     details = f"got {_brief(low)} and {_brief(high)}, largest excess {np.max(excess):.3g}"
@@ -105,6 +108,16 @@ def _report(claim, holds, details, tolerance=""):
     if not holds:
         raise AssertionError(f"{claim}: {details}" + (f" ({tolerance})" if tolerance else ""))
     print(f"ok: {claim}" + (f" ({tolerance})" if tolerance else ""))
+
+
+def _numbers(claim, values):
+    """Real numbers in double precision, so that small integers do not wrap around."""
+    if values is None:
+        raise TypeError(f"{claim}: got None, expected numbers; does the function return its result?")
+    try:
+        return np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{claim}: got {type(values).__name__}, expected real numbers") from None
 
 
 def _same_shape(claim, got, expected):

@@ -149,6 +149,8 @@ def blobs(num_examples, seed):
 
 def _rng(num_examples, seed):
     check_count("num_examples", num_examples)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed}: expected a whole number, 0 or more, so that the data can be had again")
     return np.random.default_rng(seed)
 
 

@@ -16,13 +16,13 @@ def save(path, params):
 
     Args:
         path: of the file, such as "vae.npz"; its folder must exist.
-        params: any pytree of arrays, networks too.
+        params: any pytree of arrays and numbers, networks too, of the types that both numpy's files and JAX have.
 
     Raises:
-        ValueError: `params` holds no arrays.
+        ValueError: `params` holds no arrays, or what could not be read back as it was.
         OSError: the folder is missing, full or may not be written to.
     """
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(params)}
+    arrays = {name: _as_numpy(name, leaf) for name, leaf in _named_leaves(params)}
     if not arrays:
         raise ValueError("params hold no arrays: there is nothing to save")
     path = Path(path)
@@ -43,8 +43,8 @@ def load(path, like):
 
     Args:
         path: of the file.
-        like: parameters of the same structure, fresh ones from the model's `init` for instance; only their names and
-            shapes matter.
+        like: parameters of the same structure, fresh ones from the model's `init` for instance, or what
+            `jax.eval_shape` says of them; only their names, shapes and types matter.
 
     Returns:
         as `like`, with the arrays of the file.
@@ -62,19 +62,42 @@ def load(path, like):
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
     if str(arrays.pop("__format__", "")) != FORMAT:
         raise ValueError(f"{path} was not written by this version of vaejax.save: save it again")
-    wanted = {name: (np.shape(leaf), jnp.asarray(leaf).dtype) for name, leaf in _named_leaves(like)}
+    wanted = {name: _kind(leaf) for name, leaf in _named_leaves(like)}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(
-                f"{path} belongs to another model: at {name} it has {_brief(found.get(name))}, and `like` has "
-                f"{_brief(wanted.get(name))}; make `like` with the sizes that were saved"
+                f"{path} belongs to another model: at {name or 'the top'} it has {_brief(found.get(name))}, and `like` "
+                f"has {_brief(wanted.get(name))}; make `like` with the sizes that were saved"
             )
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in wanted])
 
 
 def _named_leaves(params):
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
+
+
+def _kind(leaf):
+    """Shape and type of what JAX makes of a leaf."""
+    leaf = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
+    return leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype)
+
+
+def _as_numpy(name, leaf):
+    """The leaf, if its type survives the way into a file and back."""
+    kind = getattr(leaf, "dtype", type(leaf).__name__)
+    advice = "expected arrays of numbers, or None"
+    if isinstance(leaf, bool | int | float | complex):
+        leaf = jnp.asarray(leaf)
+    if jnp.issubdtype(kind, jax.dtypes.prng_key):
+        advice = "a random key is saved as jax.random.key_data(key)"
+    elif kind == jnp.bfloat16:
+        advice = "numpy's files have no such type; convert it with .astype('float32')"
+    elif isinstance(leaf, np.ndarray | np.generic | jax.Array) and leaf.dtype.kind in "biufc":
+        if jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype:
+            return np.asarray(leaf)
+        advice = "JAX has no such type unless jax_enable_x64 is set; convert it with jax.numpy.asarray"
+    raise ValueError(f"params hold {kind} at {name or 'the top'}: {advice}")
 
 
 def _brief(kind):

@@ -20,6 +20,7 @@ from vaejax.nodes import check_count, check_key
 from vaejax.sharding import beside, count_examples, examples, is_mapped, spread_as
 
 BLOCK = 100  # gradient steps between two looks at the clock
+MOST_STEPS = 10**7  # of EM: room for the whole history is made beforehand
 COLLAPSED = "the parameters may have collapsed: try another start or a guarded model, or drop redundant features"
 
 
@@ -51,6 +52,8 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     """
     check_model_data(model, params, xs)
     check_count("num_steps", num_steps)
+    if num_steps > MOST_STEPS:
+        raise ValueError(f"num_steps is {num_steps}: expected at most {MOST_STEPS}; to run until it is done, pass tol=")
     if key is not None:
         check_key(key)
     fused = fused and model.em_step is not None
@@ -269,6 +272,11 @@ def _as_precise(params, xs):
 def _check_kept(params, fitted):
     """ValueError, while the step is compiled, unless an M-step returns what it was given, with other numbers."""
     before, after = ([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (params, fitted))
+    if jax.tree.structure(params) != jax.tree.structure(fitted):
+        raise ValueError(
+            f"the M-step turns a {type(params).__name__} of {len(before)} arrays into a {type(fitted).__name__} of "
+            f"{len(after)}: expected the same structure"
+        )
     if before != after:
         raise ValueError(
             f"the M-step turns params of {', '.join(before)} into {', '.join(after)}: expected the same shapes and "

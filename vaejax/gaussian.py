@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import cho_solve
 
-from vaejax.bounds import LatentModel, check_examples
+from vaejax.bounds import LatentModel, check_example, check_examples
 from vaejax.densities import LOG_2PI, log_gaussian
 from vaejax.nodes import cubature_nodes
 
@@ -154,6 +154,7 @@ def _covariance(params):
 
 def _observed_part(params, x):
     """x - mean with zeros where x is missing, and the Cholesky factor of Sigma with the missing rows those of I."""
+    check_example(x, params.mean.size)
     missing = jnp.isnan(x)
     both = ~missing[:, None] & ~missing[None]
     cov = jnp.where(both, _covariance(params), jnp.eye(x.size, dtype=params.scale_tril.dtype))

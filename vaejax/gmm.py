@@ -38,9 +38,12 @@ class GMMParams(NamedTuple):
 def log_joint(params, x, z):
     """log p(x, z) = log pi_z + log N(x; mu_z, S_z S_z') for x (D,) and a label z (). Returns () nats.
 
+    NaN for a z that is no label, 0..K-1.
+
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 9.2, (9.10) and (9.11).
     """
-    return log_joints(params, x)[z]  # for many labels of one x, vmap does the K densities once
+    is_label = (z >= 0) & (z < params.log_pi.size)
+    return jnp.where(is_label, log_joints(params, x)[z], jnp.nan)  # of many labels, vmap does the K densities once
 
 
 def log_joints(params, x):

@@ -1,6 +1,6 @@
 """The E-step and the M-step of a mixture in one pass over the data: `vaejax.gmm`, fast.
 
-First the data are whitened, y = A^-1 (x - center), so that squares lose no digits. The log of a Gaussian is linear in
+First the data are whitened, y = A^-1 (x - center), so that squares lose few digits. The log of a Gaussian is linear in
 the P features phi(y) = [1, y_i, y_i y_j (i <= j)]. So with the features of a chunk of examples in Phi (P, CHUNK), and
 the coefficients in Theta (K, P), the logits of all components are one matrix product, Theta Phi; and the sums that the
 M-step needs are another one, R Phi', with the responsibilities R (K, CHUNK). Chunks are small enough for the cache.

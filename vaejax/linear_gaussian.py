@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import cho_solve, solve_triangular
 
-from vaejax.bounds import LatentModel, check_examples
+from vaejax.bounds import LatentModel, check_example, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, check_key, cubature_nodes
 from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
@@ -65,6 +65,7 @@ class LinearGaussianParams(NamedTuple):
 
 def log_joint(params, x, z):
     """log p(x, z) = log N(z; 0, I) + log N(x; W z + b, diag(psi)), over the observed entries of x (D,). () nats."""
+    check_example(x, params.b.size)
     missing = jnp.isnan(x)
     error = jnp.where(missing, 0, x) - params.W @ z - params.b
     log_probs = -0.5 * (error**2 / jnp.exp(params.log_psi) + params.log_psi + LOG_2PI)
@@ -80,6 +81,7 @@ def posterior_moments(params, x):
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 12.2.4, (12.66) to (12.68).
     """
+    check_example(x, params.b.size)
     missing = jnp.isnan(x)
     scaled = jnp.where(missing, 0, jnp.exp(-params.log_psi))[:, None] * params.W  # Psi^-1 W
     eye = jnp.eye(params.W.shape[1], dtype=scaled.dtype)
@@ -106,6 +108,7 @@ def log_marginal(params, x):
 
     Source: derived in chapter 4; the Woodbury identity is in Bishop (2006), appendix C.
     """
+    check_example(x, params.b.size)
     scaled = jnp.exp(-params.log_psi)[:, None] * params.W
     chol = jnp.linalg.cholesky(jnp.eye(params.W.shape[1], dtype=scaled.dtype) + params.W.T @ scaled)
     error = x - params.b
@@ -317,7 +320,8 @@ def _posterior_map(params):
 def varimax(W, num_steps=100):
     """Rotate loadings W (D, L) so that each factor loads on few features: W R with R R' = I.
 
-    Makes the variance of the squared loadings, summed over the factors, as large as it gets. The model stays the same.
+    Each step makes the variance of the squared loadings, summed over the factors, larger: from W as it is to a summit
+    near by, which need not be the highest. The model stays the same.
 
     Returns:
         (W R, R): (D, L) and (L, L).

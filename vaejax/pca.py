@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vaejax.bounds import check_examples
+from vaejax.bounds import check_example, check_examples
 from vaejax.nodes import check_count, check_key
 from vaejax.sharding import is_mapped
 
@@ -55,6 +55,7 @@ def pca(xs, num_latents):
 
 def project(params, x):
     """The coordinates of the shadow of x (D,): W' (x - mean), (L,)."""
+    check_example(x, params.mean.size)
     return params.W.T @ (x - params.mean)
 
 

@@ -27,6 +27,7 @@ from vaejax.nodes import check_count, check_key, grid_nodes, sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
 GRID_CHUNK = 10_000  # points of a grid decoded at a time
+MOST_CELLS = 10**7  # of a grid: all its points are kept
 
 
 class Encoder(nnx.Module):
@@ -199,6 +200,7 @@ def log_likelihood_estimate(params, xs, key, *, num_samples=1000, chunk_size=20)
 
     Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8).
     """
+    check_key(key)
     check_count("num_samples", num_samples)
     check_count("chunk_size", chunk_size)
     if num_samples % chunk_size:
@@ -249,6 +251,14 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
     (num_features,) = jax.eval_shape(params.decoder, corner).shape
     if xs.shape[1] != num_features:
         raise ValueError(f"xs has shape {xs.shape}, but this decoder gives {num_features} pixels: expected as many")
+    if log_prior is not None and jax.eval_shape(log_prior, corner).shape != ():
+        raise ValueError(f"log_prior returns shape {jax.eval_shape(log_prior, corner).shape}: expected (), one number")
+    check_count("num_points", num_points)
+    if corner.size <= 3 and num_points**corner.size > MOST_CELLS:
+        raise ValueError(
+            f"num_points is {num_points} for {corner.size} latents: expected at most {MOST_CELLS} cells; take "
+            f"num_points={int(MOST_CELLS ** (1 / corner.size))} or fewer"
+        )
     nodes = grid_nodes(-corner, corner, num_points)
     starts = range(0, len(nodes.z), GRID_CHUNK)
     parts = [_log_p_part(params.decoder, jnp.asarray(xs), nodes.z[i : i + GRID_CHUNK], log_prior) for i in starts]
