@@ -104,8 +104,16 @@ MISTAKES = {
     "covariances for their factors": (
         lambda: em(gmm.GMM, MIXTURE._replace(scale_tril=MIXTURE.scale_tril.mT), XS), "numpy.linalg.cholesky"
     ),
-    "integers to summarize": (lambda: lg.summarize(np.eye(3, dtype=int)), "xs is int64[3, 3]: expected floats (N, D)"),
-    "a list to summarize": (lambda: lg.summarize(XS.tolist()), "xs is list: expected floats (N, D)"),
+    "integers to summarize": (lambda: lg.summarize(np.eye(3, dtype=int)), "xs is int64[3, 3]: expected float32"),
+    "a list to summarize": (lambda: lg.summarize(XS.tolist()), "xs is list: expected float32 or float64 (N, D)"),
+    "half precision to summarize": (lambda: lg.summarize(XS.astype(np.float16)), "xs is float16[30, 2]: expected"),
+    "one example to summarize": (lambda: lg.summarize(XS[:1]), "at least two examples"),
+    "an infinite entry to summarize": (lambda: lg.summarize(np.where(XS > 1, np.inf, XS)), "that are infinite, or"),
+    "a table of another machine": (lambda: gmm.init(XS.astype(">f4"), 2, KEY), "use .astype('float32')"),
+    "a list to one Gaussian": (lambda: gaussian.log_prob(gaussian.init(XS), [1.0, 2.0]), "x is a list: expected an"),
+    "a list to factors": (lambda: lg.posterior_moments(FACTORS, [1.0, 2.0]), "convert with numpy.asarray"),
+    "latents too few": (lambda: gaussian.log_joint(gaussian.init(XS), XS[0], np.zeros(1)), "z has shape (1,)"),
+    "latents too many": (lambda: lg.log_joint(FACTORS, XS[0], np.zeros(3)), "z has shape (3,): expected one"),
     "weights for log weights": (
         lambda: em(gmm.GMM, MIXTURE._replace(log_pi=jnp.full(3, 1 / 3)), XS), "use jax.nn.log_softmax"
     ),
@@ -149,6 +157,9 @@ MISTAKES = {
         lambda: densities.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same (D,)"
     ),
     "two sets of classes": (lambda: densities.kl_categorical(np.zeros(2), np.zeros(3)), "expected one shape (K,)"),
+    "classes of a batch": (
+        lambda: densities.kl_categorical(np.zeros((3, 2)), np.zeros((3, 2))), "(3, 2): expected one shape (K,)"
+    ),
     "labels of a batch": (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "expected (K,) for one example; vmap over"),
     "labels of nothing": (lambda: vj.enumerate_nodes(np.zeros(0)), "log_probs has shape (0,)"),
     "a product of many dimensions": (
@@ -182,6 +193,8 @@ MISTAKES = {
     "an objective of integers": (lambda: climb(lambda p, xs, k: xs.shape[0]), "expected one float"),
     "no batch": (lambda: climb(batch_size=0), "batch_size is 0: expected a whole number"),
     "never a checkpoint": (lambda: climb(checkpoint_every=0), "checkpoint_every is 0: expected a whole number"),
+    "no folder for checkpoints": (lambda: climb(checkpoint=""), "checkpoint is '': expected a folder"),
+    "a file for checkpoints": (lambda: climb(checkpoint=__file__), "expected a folder, new or of the same fit"),
     "a list to shard": (lambda: vj.shard(XS.tolist()), "make a list an array with numpy.asarray"),
     # mixtures, one Gaussian
     "a start by another name": (lambda: gmm.init(XS, 2, KEY, method="kmeans"), "expected 'k-means++' or 'random'"),
@@ -233,6 +246,9 @@ MISTAKES = {
     "a Gaussian on a grid of coins": (
         lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 2, likelihood="gaussian"), PIXELS), "with vaejax.iw_bound"
     ),
+    "a decoder of your own": (
+        lambda: vae.sample(NETS._replace(decoder=lambda z: jnp.zeros(16)), KEY, 2), "no num_latents: give it that"
+    ),
     "pictures drawn by a seed": (lambda: vae.sample(NETS, 0, 5), "key is int: pass key=jax.random.key(0)"),
     # data, files, checks
     "no points": (lambda: data.spiral(0, 1), "num_examples is 0: expected a whole number"),
@@ -244,6 +260,9 @@ MISTAKES = {
     "too few draws": (lambda: check.check_mean("c", np.zeros(5), 0), "got shape (5,), expected at least 30"),
     "numbers for a truth": (lambda: check.check_true("c", np.ones(3)), "expected True or False; compare the values"),
     "no answer to a check": (lambda: check.check_close("c", None, 0, atol=1), "does the function return its result?"),
+    "a complex answer": (lambda: check.check_close("c", np.ones(2) + 1j, 1, atol=1), "expected real numbers"),
+    "an answer with a mask": (lambda: check.check_close("c", np.ma.ones(2), 1, atol=1), "expected real numbers"),
+    "curves for a curve": (lambda: check.check_increasing("c", np.ones((3, 2))), "check one after the other"),
     "bounds of two shapes": (lambda: check.check_bound("c", np.zeros(2), np.zeros((2, 1))), "expected the same"),
     "nothing to check": (lambda: check.check_close("c", [], 0, atol=1), "the array is empty"),
     "a check of two shapes": (lambda: check.check_equal("c", [1, 2], [1, 2, 3]), "got shape (2,), expected (3,)"),
@@ -255,6 +274,8 @@ OTHER_ERRORS = {
     "a data set by a nickname": KeyError,
     "numbers for a truth": TypeError,
     "no answer to a check": TypeError,
+    "a complex answer": TypeError,
+    "an answer with a mask": TypeError,
     "bounds of two shapes": AssertionError,
     "nothing to check": AssertionError,
     "a check of two shapes": AssertionError,

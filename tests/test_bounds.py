@@ -125,6 +125,18 @@ def test_sampled_bound_is_unbiased(seed):
     assert abs(draws.mean() - exact) < 5 * draws.std(ddof=1) / np.sqrt(len(draws))
 
 
+def test_a_table_that_is_a_constant_of_compiled_code_is_looked_at():
+    xs = jnp.asarray(np.random.default_rng(0).standard_normal((20, 2)))
+    params = gmm.init(xs, 2, jax.random.key(0))
+    inside = jax.jit(lambda p: vj.mean_bound(gmm.GMM, p, xs, None))(params)
+    assert_close(inside, vj.mean_bound(gmm.GMM, params, xs, None))
+    mean = jax.jit(lambda shift: shift + vj.linear_gaussian.pca(xs, 1).mean)(0.0)
+    assert_close(mean, xs.mean(0))
+    broken = xs.at[0, 0].set(jnp.nan)
+    with pytest.raises(ValueError, match="1 NaN or infinite"):
+        jax.jit(lambda shift: shift + vj.linear_gaussian.pca(broken, 1).mean)(0.0)
+
+
 def test_importance_weighted_bound_rises_with_samples_towards_log_p():
     rng, model, x = linear_problem(0)
     mean, cov = model.posterior(x)

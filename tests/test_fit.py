@@ -375,6 +375,15 @@ def test_a_parameter_that_became_nan_stops_em():
         vj.em(gaussian.GAUSSIAN, gaussian.init(twice), twice, num_steps=1)
 
 
+@pytest.mark.filterwarnings("error")
+def test_doubles_are_fitted_in_single_precision_without_a_warning():
+    xs = np.random.default_rng(0).standard_normal((50, 2))
+    with jax.enable_x64(False):
+        for fused in (True, False):
+            params, _ = vj.em(gmm.GMM, gmm.init(xs, 2, jax.random.key(0)), xs, num_steps=2, fused=fused)
+            assert {leaf.dtype for leaf in params} == {jnp.dtype("float32")}
+
+
 def test_an_m_step_that_returns_another_structure_is_refused():
     model = vj.LatentModel(gaussian.log_joint, gaussian.posterior, lambda p, xs, nodes: tuple(p))
     xs = np.random.default_rng(0).standard_normal((9, 2))

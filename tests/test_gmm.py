@@ -197,6 +197,7 @@ def test_make_gmm_gives_the_same_object_for_the_same_floor():
     assert gmm.make_gmm(min_variance=1e-3) is not gmm.make_gmm(min_variance=1e-2)
     with pytest.raises(ValueError, match=r"min_variance is 1.5"):
         gmm.make_gmm(min_variance=1.5)
+    assert gmm.make_gmm(1e-6) is gmm.make_gmm() is gmm.make_gmm(min_variance=1e-6) is gmm.GMM
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])

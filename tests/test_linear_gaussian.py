@@ -468,6 +468,20 @@ def test_varimax_rotates_and_no_small_turn_is_better(seed):
             assert criterion(turned @ turn) <= criterion(turned) + 1e-7
 
 
+@pytest.mark.parametrize("angle", [np.pi / 4, 0.3, -2.0])
+def test_varimax_turns_a_simple_structure_back(angle):
+    simple = np.array([[1.0, 0], [2, 0], [0, 1], [0, 3]])
+    turned, _ = lg.varimax(simple @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
+    assert_close(np.abs(turned @ turned.T), np.abs(simple @ simple.T), atol=1e-9)
+    assert_close(np.sort(np.abs(turned), 1), np.sort(simple, 1), atol=1e-9)  # in each row one loading is left
+
+
+def test_varimax_of_one_factor_changes_nothing():
+    turned, R = lg.varimax(np.ones((3, 1), np.float32))
+    assert_close(turned, np.ones((3, 1)))
+    assert_close(R, np.eye(1))
+
+
 def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
     xs, _ = problem(5, num_features=4, num_latents=1)
     xs[:, 1], xs[:, 3] = 7.0, 2 * xs[:, 2]

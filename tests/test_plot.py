@@ -36,6 +36,22 @@ def test_histogram_counts_and_scales_its_curve_to_counts():
     np.testing.assert_allclose(ax.lines[0].get_ydata(), 1)  # a flat density of 1/4 expects 1 of 4 in each bin
 
 
+def test_a_curve_over_uneven_bins_expects_what_each_bin_would_count():
+    rng, edges = np.random.default_rng(0), np.array([0.0, 0.1, 0.2, 0.5, 1.0])
+    values = np.append(rng.random(10_000), [np.nan] * 5_000)
+    ax = plot.histogram(values, bins=edges, xlabel="x", curve=lambda x: 0 * x + 1).axes[0]
+    x, y = ax.lines[0].get_data()
+    for bar, low, high in zip(ax.patches, edges, edges[1:], strict=False):
+        inside = y[(x > low) & (x < high)]
+        np.testing.assert_allclose(inside, 10_000 * (high - low))
+        assert abs(bar.get_height() - inside[0]) < 6 * np.sqrt(inside[0])
+    plot.histogram(values, bins=7, xlabel="x", curve=lambda x: 0 * x + 1)
+
+
+def test_one_panel_of_points_will_do():
+    assert len(plot.scatter_panels([np.zeros((3, 2))], ["one"], xlabel="x", ylabel="y").axes) == 1
+
+
 def test_scatter_panels_share_axes_and_keep_order():
     a, b = np.array([[0.0, 1], [2, 3]]), np.array([[10.0, 11]])
     fig = plot.scatter_panels([a, b], ["left", "right"], xlabel="x", ylabel="y")
@@ -105,6 +121,18 @@ def test_mixtures_have_a_panel_each_with_an_ellipse_for_each_component():
         np.testing.assert_array_equal(ax.collections[0].get_array(), weight)
 
 
+@pytest.mark.parametrize("num_panels", [1, 3])
+def test_an_odd_number_of_mixtures_leaves_a_panel_empty(num_panels):
+    params = [(None, np.full((1, 2), float(i)), np.ones((1, 2))) for i in range(num_panels)]
+    weights, titles = [np.zeros(4)] * num_panels, "abc"[:num_panels]
+    axes = plot.mixtures(np.zeros((4, 2)), params, weights, titles, xlabel="x", ylabel="y").axes
+    assert [len(ax.lines) for ax in axes] == [1] * num_panels + [0]
+    assert [ax.axison for ax in axes] == [True] * num_panels + [False]
+    for i, ax in enumerate(axes[:-1]):  # standard deviations for a factor: a circle
+        radius = np.linalg.norm(ax.lines[0].get_xydata() - i, axis=1)
+        np.testing.assert_allclose(radius, radius[0])
+
+
 def test_a_cut_stands_at_its_place_beside_its_density():
     y = np.linspace(-1, 1, 5)
     left, right = plot.cut(np.zeros(2), np.eye(2), 0.5, y, y**2, xlabel="x", ylabel="y").axes
@@ -115,7 +143,20 @@ def test_a_cut_stands_at_its_place_beside_its_density():
     np.testing.assert_array_equal(right.lines[0].get_xydata(), np.stack([y**2, y], 1))
 
 
+def test_a_hole_in_a_matrix_leaves_the_other_colours():
+    shown = plot.matrix([[1, np.nan], [-2, 3]], "ab", "cd", label="l").axes[0].images[0]
+    assert shown.get_clim() == (-3, 3)
+
+
+def test_pictures_without_a_title_or_a_shape_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        plot.images(np.zeros((3, 2, 2)), num_columns=3, titles=["a", "b"])
+    with pytest.raises(ValueError, match=r"shape \(3, 4\): expected \(N, H, W\)"):
+        plot.images(np.zeros((3, 4)), num_columns=3)
+
+
 def test_images_carry_their_titles():
+    assert len(plot.images(np.zeros((2, 3, 3)), num_columns=2, titles=np.arange(2)).axes) == 2
     fig = plot.images(np.zeros((2, 3, 3)), num_columns=2, titles=["a", "b"])
     assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
 

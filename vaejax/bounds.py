@@ -174,9 +174,12 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
         if not allow_half and xs.dtype.itemsize < 4:
             raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
     for leaf in jax.tree.leaves(xs):
+        if not getattr(leaf.dtype, "isnative", True):
+            raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
         if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
-        num_bad = int(_count_bad(leaf, allow_nan))
+        with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
+            num_bad = int(_count_bad(leaf, allow_nan))
         if num_bad:
             kind = "infinite" if allow_nan else "NaN or infinite"
             raise ValueError(
@@ -186,10 +189,12 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
     return num_examples
 
 
-def check_example(x, num_features):
-    """ValueError unless x is one example (D,): a batch would broadcast to a number that means nothing."""
-    if jnp.shape(x) != (num_features,):
-        raise ValueError(f"x has shape {jnp.shape(x)}: expected one example ({num_features},); vmap over batches")
+def check_example(x, size, name="x"):
+    """ValueError unless x, or what `name` is, is one array (size,): others may broadcast to a meaningless number."""
+    if not hasattr(x, "shape"):
+        raise ValueError(f"{name} is a {type(x).__name__}: expected an array ({size},); convert with numpy.asarray")
+    if x.shape != (size,):
+        raise ValueError(f"{name} has shape {x.shape}: expected one example ({size},); vmap over batches")
 
 
 @partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))

@@ -77,10 +77,13 @@ def check_mean(claim, draws, expected, *, num_se=6):
 
 
 def check_increasing(claim, values, *, slack=0.0):
-    """No value is more than `slack` below the one before it."""
+    """No value of `values` (T,) is more than `slack` below the one before it."""
     if _to_do(claim, values):
         return
-    steps = np.diff(np.atleast_1d(_numbers(claim, values)))
+    values = np.atleast_1d(_numbers(claim, values))
+    if values.ndim > 1:
+        raise ValueError(f"{claim}: got shape {values.shape}, expected one curve (T,); check one after the other")
+    steps = np.diff(values)
     _fail_if_empty(claim, steps)
     _report(claim, (steps >= -slack).all(), f"largest fall {-steps.min():.3g}", f"slack {slack:g}" if slack else "")
 
@@ -115,6 +118,8 @@ def _numbers(claim, values):
     if values is None:
         raise TypeError(f"{claim}: got None, expected numbers; does the function return its result?")
     try:
+        if np.iscomplexobj(values) or isinstance(values, np.ma.MaskedArray):
+            raise TypeError
         return np.asarray(values, float)
     except (TypeError, ValueError):
         raise TypeError(f"{claim}: got {type(values).__name__}, expected real numbers") from None

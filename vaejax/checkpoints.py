@@ -24,6 +24,8 @@ class Checkpoints:
         self.manager = None
         if folder is None:
             return
+        if not str(folder) or ("://" not in str(folder) and Path(folder).expanduser().is_file()):
+            raise ValueError(f"checkpoint is {str(folder)!r}: expected a folder, new or of the same fit, or None")
         import orbax.checkpoint as ocp  # takes half a second, and most fits are short
 
         self.folder = folder if "://" in str(folder) else Path(folder).expanduser().absolute()

@@ -32,6 +32,8 @@ def complete(x, z):
 
 def log_joint(params, x, z):
     """log p(x_obs, z) = log N(complete(x, z); mean, S S') + sum over observed d of log N(z_d; 0, 1). () nats."""
+    check_example(x, params.mean.size)
+    check_example(z, params.mean.size, "z")
     idle = jnp.where(jnp.isnan(x), 0, -0.5 * (z**2 + LOG_2PI)).sum()
     return log_gaussian(complete(x, z), *params) + idle
 
@@ -41,6 +43,7 @@ def log_prob(params, x):
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.2, (2.98).
     """
+    check_example(x, params.mean.size)
     missing = jnp.isnan(x)
     residual, chol = _observed_part(params, x)
     # where x is missing, `chol` has ones and the residual is zero: take back the constant of those standard Gaussians
@@ -54,6 +57,7 @@ def conditional(params, x):
 
     Source: Bishop (2006), section 2.3.1, (2.81) and (2.82).
     """
+    check_example(x, params.mean.size)
     missing = jnp.isnan(x)
     residual, chol = _observed_part(params, x)
     cov = _covariance(params)
@@ -72,8 +76,8 @@ def impute(params, x):
 def posterior(params, x, key):
     """The exact posterior of z, as 2D cubature nodes: the conditional where x is missing, N(0, 1) elsewhere."""
     del key
-    missing = jnp.isnan(x)
     mean, cov = conditional(params, x)
+    missing = jnp.isnan(x)
     scale_tril = jnp.linalg.cholesky(cov + jnp.diag((~missing).astype(cov.dtype)))
     return cubature_nodes(jnp.where(missing, mean, 0), scale_tril)
 
@@ -154,7 +158,6 @@ def _covariance(params):
 
 def _observed_part(params, x):
     """x - mean with zeros where x is missing, and the Cholesky factor of Sigma with the missing rows those of I."""
-    check_example(x, params.mean.size)
     missing = jnp.isnan(x)
     both = ~missing[:, None] & ~missing[None]
     cov = jnp.where(both, _covariance(params), jnp.eye(x.size, dtype=params.scale_tril.dtype))

@@ -193,7 +193,6 @@ def m_step(params, xs, nodes, min_variance=1e-6):
     return keep_unused(params, num, len(xs), mu + center[None], scale_tril)
 
 
-@cache
 def make_gmm(min_variance=1e-6):
     """The mixture as a `LatentModel`, with a floor under its variances. The same floor gives the same object.
 
@@ -205,6 +204,11 @@ def make_gmm(min_variance=1e-6):
         raise ValueError(
             f"min_variance is {min_variance}: expected a share of the data's variance, at least 0, below 1"
         )
+    return _make_gmm(float(min_variance))
+
+
+@cache
+def _make_gmm(min_variance):
     steps = {
         "m_step": partial(m_step, min_variance=min_variance),
         "em_step": partial(em_step, min_variance=min_variance),

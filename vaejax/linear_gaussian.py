@@ -24,7 +24,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from vaejax.bounds import LatentModel, check_example, check_examples
 from vaejax.densities import LOG_2PI
 from vaejax.nodes import check_count, check_key, cubature_nodes
-from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct
+from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct, varimax
 from vaejax.sharding import Sharded, blocks, by_device, count_examples, examples
 
 __all__ = [
@@ -66,6 +66,7 @@ class LinearGaussianParams(NamedTuple):
 def log_joint(params, x, z):
     """log p(x, z) = log N(z; 0, I) + log N(x; W z + b, diag(psi)), over the observed entries of x (D,). () nats."""
     check_example(x, params.b.size)
+    check_example(z, params.W.shape[1], "z")
     missing = jnp.isnan(x)
     error = jnp.where(missing, 0, x) - params.W @ z - params.b
     log_probs = -0.5 * (error**2 / jnp.exp(params.log_psi) + params.log_psi + LOG_2PI)
@@ -247,12 +248,16 @@ def summarize(xs):
     if isinstance(xs, Summary):
         return xs
     table = by_device(xs)[0]
-    if getattr(table, "ndim", 0) != 2 or not jnp.issubdtype(table.dtype, jnp.floating):
+    is_table = getattr(table, "ndim", 0) == 2 and jnp.issubdtype(table.dtype, jnp.floating)
+    if not is_table or table.dtype.itemsize < 4 or count_examples(xs) < 2:
         came = f"{table.dtype}{list(table.shape)}" if hasattr(table, "dtype") else type(table).__name__
-        raise ValueError(f"xs is {came}: expected floats (N, D)")
-    if not isinstance(table, jax.core.Tracer) and _has_nan(table):
-        raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
-    mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
+        raise ValueError(f"xs is {came}: expected float32 or float64 (N, D), at least two examples")
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
+    if not isinstance(cov, jax.core.Tracer) and not jnp.isfinite(cov).all():
+        if _has_nan(table):
+            raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
+        raise ValueError(f"xs holds entries that are infinite, or whose squares are in {cov.dtype}: rescale xs")
     return Summary(jnp.asarray(count_examples(xs), mean.dtype), mean, cov)
 
 
@@ -319,28 +324,6 @@ def _posterior_map(params):
     solved = cho_solve((chol, True), jnp.concatenate([scaled.T, eye], 1))
     log_det = 2 * jnp.log(jnp.diagonal(chol)).sum() + params.log_psi.sum()
     return log_det, solved[:, :num_features], solved[:, num_features:]
-
-
-def varimax(W, num_steps=100):
-    """Rotate loadings W (D, L) so that each factor loads on few features: W R with R R' = I.
-
-    Each step makes the variance of the squared loadings, summed over the factors, larger: from W as it is to a summit
-    near by, which need not be the highest. The model stays the same.
-
-    Returns:
-        (W R, R): (D, L) and (L, L).
-
-    Source: Kaiser (1958), The varimax criterion for analytic rotation in factor analysis, Psychometrika 23.
-    """
-
-    def step(R, _):
-        turned = W @ R
-        target = W.T @ (turned**3 - turned * (turned**2).mean(0)[None])
-        left, _, right = jnp.linalg.svd(target)
-        return left @ right, None
-
-    R, _ = jax.lax.scan(step, jnp.eye(W.shape[1], dtype=W.dtype), length=num_steps)
-    return W @ R, R
 
 
 def validate(params, xs):

@@ -1,8 +1,9 @@
-"""Principal component analysis: the plane that casts the longest shadows. Public as `vaejax.linear_gaussian.pca`.
+"""Principal component analysis: the plane that casts the longest shadows. Public in `vaejax.linear_gaussian`.
 
 x_hat = mean + W z,  z = W' (x - mean),  W (D, L) with W' W = I
 
 PCA has no noise and so no density: it is what remains of the linear Gaussian model when its noise goes to zero.
+And varimax, which turns the axes on a plane until they are easy to read.
 """
 
 from functools import partial
@@ -89,6 +90,38 @@ def als(xs, num_latents, num_steps, key):
     check_count("num_steps", num_steps)
     check_key(key)
     return _als(jnp.asarray(xs), int(num_latents), int(num_steps), key)
+
+
+def varimax(W, num_steps=100):
+    """Rotate loadings W (D, L) so that each factor loads on few features: W R with R R' = I.
+
+    Makes the variance of the squared loadings, summed over the factors, as large as it gets by turning two factors at a
+    time, each pair in one go: with z = x + i y for their loadings x and y, and c = z^2 - mean(z^2), the best angle is
+    arg(sum c^2) / 4. The model stays the same.
+
+    Args:
+        W: (D, L) loadings.
+        num_steps: rounds through all pairs.
+
+    Returns:
+        (W R, R): (D, L) and (L, L).
+
+    Source: Kaiser (1958), The varimax criterion for analytic rotation in factor analysis, Psychometrika 23.
+    """
+    W = jnp.asarray(W)
+    num_features, num_latents = W.shape
+    pairs = np.stack(np.triu_indices(num_latents, 1), 1)
+
+    def turn(both, pair):
+        z = both[:, pair[0]] + 1j * both[:, pair[1]]
+        squares = z[:num_features] ** 2
+        angle = jnp.angle(((squares - squares.mean()) ** 2).sum()) / 4
+        z = z * jnp.exp(-1j * angle)
+        return both.at[:, pair].set(jnp.stack([z.real, z.imag], 1)), None
+
+    both = jnp.concatenate([W, jnp.eye(num_latents, dtype=W.dtype)])  # W R and R turn alike
+    both, _ = jax.lax.scan(lambda both, _: jax.lax.scan(turn, both, pairs), both, length=num_steps)
+    return both[:num_features], both[num_features:]
 
 
 def mean_and_cov(xs):

@@ -19,7 +19,7 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
     `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points.
     """
     fig, ax = plt.subplots()
-    for i, (y, label) in enumerate(zip(ys, labels or [None] * len(ys), strict=True)):
+    for i, (y, label) in enumerate(zip(ys, [None] * len(ys) if labels is None else labels, strict=True)):
         style = {"color": "C0", "linewidth": 1, "alpha": 0.6} if labels is None else {"linestyle": DASHES[i % 3]}
         ax.plot(x, y, marker=marker, label=label, **style)
     if dots is not None:
@@ -32,8 +32,8 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
 def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, to_scale=False):
     """Points (N, 2), coloured by `labels` (N,) where given, with a black cross at the point `cross`."""
     fig, ax = plt.subplots()
-    colours = "C0" if labels is None else [f"C{label}" for label in labels]
-    ax.scatter(points[:, 0], points[:, 1], s=12, alpha=0.6, c=colours, linewidths=0)
+    colours = "C0" if labels is None else [f"C{int(label) % 10}" for label in labels]
+    ax.scatter(*np.asarray(points).T, s=12, alpha=0.6, c=colours, linewidths=0)
     if cross is not None:
         ax.plot(*cross, "X", color="black", markersize=9, markeredgecolor="white")
         ax.annotate(cross_label or "", cross, xytext=(7, 7), textcoords="offset points", fontsize=12)
@@ -67,21 +67,24 @@ def bars(parts, labels, names, *, ylabel):
 def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None):
     """Counts of `values` (N,) in `bins`, with the density `curve` (a function) on top, in counts to expect."""
     fig, ax = plt.subplots()
-    ax.hist(values, bins=bins, color="C4", edgecolor="white")
+    values = np.asarray(values)[~np.isnan(values)]
+    _, edges, _ = ax.hist(values, bins=bins, color="C4", edgecolor="white")
     if curve is not None:
-        x = np.linspace(bins[0], bins[-1], 300)
-        ax.plot(x, curve(x) * len(values) * (bins[1] - bins[0]), color="black", label="fitted density")
+        x = np.linspace(edges[0], edges[-1], 300)[:-1]
+        width = np.diff(edges)[np.searchsorted(edges, x, side="right") - 1]
+        ax.plot(x, curve(x) * len(values) * width, color="black", label="fitted density")
     _finish(ax, xlabel, "count", mark, mark_label)
     return fig
 
 
 def scatter_panels(panels, titles, *, xlabel, ylabel):
     """Point sets (N, 2) side by side, on the same axes."""
-    fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, figsize=(2.6 * len(panels) + 0.6, 3))
-    for i, (ax, points, title) in enumerate(zip(axes, panels, titles, strict=True)):
+    size = (2.6 * len(panels) + 0.6, 3)
+    fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, figsize=size, squeeze=False)
+    for i, (ax, points, title) in enumerate(zip(axes[0], panels, titles, strict=True)):
         ax.scatter(points[:, 0], points[:, 1], s=9, alpha=0.6, color=f"C{i}", linewidths=0)
         ax.set(title=title, xlabel=xlabel)
-    axes[0].set_ylabel(ylabel)
+    axes[0, 0].set_ylabel(ylabel)
     return fig
 
 
@@ -104,7 +107,10 @@ def mixtures(points, params, weights, titles, *, xlabel, ylabel):
     """A panel for each mixture (log_pi, mu, scale_tril): points coloured by a weight (N,), 95 % ellipses."""
     rows = -(-len(params) // 2)
     fig, axes = plt.subplots(rows, 2, sharex=True, sharey=True, figsize=(6.8, 2.5 * rows + 0.4), squeeze=False)
-    for ax, (_, mu, scale_tril), weight, title in zip(axes.flat, params, weights, titles, strict=True):
+    for ax in axes.flat[len(params) :]:
+        ax.axis("off")
+    panels = zip(params, weights, titles, strict=True)
+    for ax, ((_, mu, scale_tril), weight, title) in zip(axes.flat, panels, strict=False):
         ax.scatter(points[:, 0], points[:, 1], c=weight, s=9, vmin=0, vmax=1, edgecolors="0.4", linewidths=0.2)
         for i in range(len(mu)):
             ax.plot(*_ellipse(mu[i], scale_tril[i]), color=f"C{3 - 3 * (i % 2)}")
@@ -184,7 +190,7 @@ def matrix(values, rows, columns, *, label):
     values = np.asarray(values)
     num_rows, num_columns = values.shape
     fig, ax = plt.subplots(figsize=(1.6 + 0.2 * max(num_columns, 8), 0.9 + 0.18 * num_rows))
-    limit = np.abs(values).max()
+    limit = np.nanmax(np.abs(values))
     shown = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
     ax.set_xticks(range(num_columns), columns, rotation=90 if num_columns > 8 else 0, fontsize=7)
     ax.set_yticks(range(num_rows), rows, fontsize=7)
@@ -194,22 +200,26 @@ def matrix(values, rows, columns, *, label):
 
 def images(pictures, *, num_columns, titles=None):
     """Grey images (N, H, W) in a grid, 0 black to 1 white, with a title over each."""
+    if np.ndim(pictures) != 3:
+        raise ValueError(f"pictures have shape {np.shape(pictures)}: expected (N, H, W); see numpy.reshape")
     num_rows = -(-len(pictures) // num_columns)
     size = (0.55, 0.6) if titles is None else (1.5, 1.7)
     fig, axes = plt.subplots(num_rows, num_columns, figsize=(size[0] * num_columns, size[1] * num_rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for ax, picture, title in zip(axes.flat, pictures, titles or [""] * len(pictures), strict=False):
+    named = zip(pictures, [""] * len(pictures) if titles is None else titles, strict=True)
+    for ax, (picture, title) in zip(axes.flat, named, strict=False):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
         ax.set_title(title)
     return fig
 
 
 def _ellipse(mean, scale_tril, share=0.95):
-    """(2, 200) points on the ellipse that holds `share` of the Gaussian (mean (2,), scale_tril (2, 2))."""
+    """(2, 200) points on the ellipse that holds `share` of the Gaussian (mean (2,), scale_tril (2, 2) or (2,))."""
     angle = np.linspace(0, 2 * np.pi, 200)
     circle = np.sqrt(-2 * np.log(1 - share)) * np.stack([np.cos(angle), np.sin(angle)])
-    return np.asarray(mean)[:, None] + np.asarray(scale_tril) @ circle
+    factor = np.diag(scale_tril) if np.ndim(scale_tril) == 1 else np.asarray(scale_tril)
+    return np.asarray(mean)[:, None] + factor @ circle
 
 
 def _finish(ax, xlabel, ylabel, mark, mark_label):

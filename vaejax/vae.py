@@ -172,6 +172,8 @@ def sample(params, key, num_samples):
     """Draw z from the prior, then x; the encoder has no part. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_key(key)
     check_count("num_samples", num_samples)
+    if not hasattr(params.decoder, "num_latents"):
+        raise ValueError(f"the decoder, a {type(params.decoder).__name__}, has no num_latents: give it that attribute")
     key_z, key_x = jax.random.split(key)
     zs = jax.random.normal(key_z, (num_samples, params.decoder.num_latents))
     means = jax.vmap(functools.partial(decode, params))(zs)

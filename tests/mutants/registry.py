@@ -201,6 +201,8 @@ PCA = (
         "return params.mean + params.W @ project(params, x)", "return params.W @ project(params, x)"),
     one("als-no-inverse", "pca", "W in place of pinv(W)': right only for orthonormal W.",
         "Z = centred @ jnp.linalg.pinv(W).T", "Z = centred @ W"),
+    one("quartimax", "pca", "Varimax without its centring.",
+        "(squares - squares.mean()) ** 2", "squares**2"),
     one("few-not-normalised", "pca", "Eigenvectors of X X' are carried over without scaling.",
         "jnp.linalg.qr(centred.T @ inner)[0]", "centred.T @ inner"),
 )  # fmt: skip
@@ -238,8 +240,6 @@ LINEAR_GAUSSIAN = (
         "b = mean - W @ (B @ shift)", "b = mean + W @ (B @ shift)"),
     one("mean-marginal-diagonal", "linear_gaussian", "The mean log likelihood forgets that features are correlated.",
         "-0.5 * (around_b - explained + log_det", "-0.5 * (around_b + log_det"),
-    one("quartimax", "linear_gaussian", "Varimax without its centring.",
-        "turned**3 - turned * (turned**2).mean(0)[None]", "turned**3"),
     one("impute-no-mean", "linear_gaussian", "Filled-in entries lack b.",
         "params.W @ posterior_moments(params, x)[0] + params.b", "params.W @ posterior_moments(params, x)[0]"),
     one("ppca-is-fa", "linear_gaussian", "PPCA's noise differs from feature to feature.",
