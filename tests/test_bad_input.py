@@ -186,6 +186,12 @@ MISTAKES = {
     "a bound of a function": (lambda: vj.mean_bound(log_joint, None, XS, None), "model is function: expected a vaejax"),
     "chunks of nothing": (lambda: vj.mean_bound(gmm.GMM, MIXTURE, XS, None, chunk_size=0), "chunk_size is 0"),
     "no steps": (lambda: em(gmm.GMM, MIXTURE, XS, num_steps=0), "num_steps is 0: expected a whole number"),
+    "many starts at once": (
+        lambda: jax.vmap(lambda mu: em(gmm.GMM, MIXTURE._replace(mu=mu), XS))(jnp.zeros((2, 3, 2))), "outside of them"
+    ),
+    "a climb within a gradient": (
+        lambda: jax.grad(lambda p: climb(params=p)[0].sum())(jnp.zeros(2)), "for one start after the other"
+    ),
     "steps without end": (lambda: em(gmm.GMM, MIXTURE, XS, num_steps=10**12), "to run until it is done, pass tol="),
     "a seed for em's key": (lambda: em(gmm.GMM, MIXTURE, XS, key=3), "key is int: pass key=jax.random.key(0)"),
     "a tolerance below zero": (lambda: em(gmm.GMM, MIXTURE, XS, tol=-1.0), "or None to run all steps"),
