@@ -77,8 +77,8 @@ def als(xs, num_latents, num_steps, key):
         key: a key from `jax.random.key`, for the random W (D, L) to start from.
 
     Returns:
-        W: (D, L), in general not orthonormal. Each step shrinks the largest angle to the span of `pca` by the ratio of
-            variance L + 1 to variance L.
+        W: (D, L), in general not orthonormal. In the end each step shrinks the largest angle to the span of `pca` by
+            the ratio of variance L + 1 to variance L.
         losses: (num_steps,) mean squared distance from the plane after each step. Never rises.
 
     Raises:
