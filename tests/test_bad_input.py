@@ -153,6 +153,9 @@ MISTAKES = {
     "a logit too few": (lambda: densities.log_bernoulli(PIXELS[0], np.zeros(15)), "x has shape (16,) and logits (15,)"),
     "a label that is no integer": (lambda: densities.log_categorical(1.0, np.zeros(3)), "expected one integer ()"),
     "all labels at once": (lambda: densities.log_categorical(np.arange(3), np.zeros(3)), "vmap over batches"),
+    "classes of all examples": (
+        lambda: densities.log_categorical(0, np.zeros((3, 2))), "logits (3, 2): expected one integer () and logits (K,)"
+    ),
     "Gaussians of two dimensions": (
         lambda: densities.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same (D,)"
     ),
