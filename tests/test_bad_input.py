@@ -271,7 +271,6 @@ MISTAKES = {
     "no answer to a check": (lambda: check.check_close("c", None, 0, atol=1), "does the function return its result?"),
     "a complex answer": (lambda: check.check_close("c", np.ones(2) + 1j, 1, atol=1), "expected real numbers"),
     "an answer with a mask": (lambda: check.check_close("c", np.ma.ones(2), 1, atol=1), "expected real numbers"),
-    "curves for a curve": (lambda: check.check_increasing("c", np.ones((3, 2))), "check one after the other"),
     "bounds of two shapes": (lambda: check.check_bound("c", np.zeros(2), np.zeros((2, 1))), "expected the same"),
     "nothing to check": (lambda: check.check_close("c", [], 0, atol=1), "the array is empty"),
     "a check of two shapes": (lambda: check.check_equal("c", [1, 2], [1, 2, 3]), "got shape (2,), expected (3,)"),

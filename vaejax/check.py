@@ -77,13 +77,10 @@ def check_mean(claim, draws, expected, *, num_se=6):
 
 
 def check_increasing(claim, values, *, slack=0.0):
-    """No value of `values` (T,) is more than `slack` below the one before it."""
+    """No value is more than `slack` below the one before it: of a curve (T,), or of each of many (R, T)."""
     if _to_do(claim, values):
         return
-    values = np.atleast_1d(_numbers(claim, values))
-    if values.ndim > 1:
-        raise ValueError(f"{claim}: got shape {values.shape}, expected one curve (T,); check one after the other")
-    steps = np.diff(values)
+    steps = np.diff(np.atleast_1d(_numbers(claim, values)))
     _fail_if_empty(claim, steps)
     _report(claim, (steps >= -slack).all(), f"largest fall {-steps.min():.3g}", f"slack {slack:g}" if slack else "")
 
