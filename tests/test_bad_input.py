@@ -91,6 +91,7 @@ MISTAKES = {
         lambda: vj.mean_bound(vae.make_vae(), NETS, PIXELS, 0), "pass key=jax.random.key(0)"
     ),
     "many keys for one": (lambda: gmm.sample(MIXTURE, jax.random.split(KEY, 3), 5), "key is key<fry>[3]: pass"),
+    "half a key": (lambda: gmm.sample(MIXTURE, np.zeros(1, np.uint32), 5), "key is uint32[1]: pass"),
     "key and data swapped": (lambda: gmm.init(KEY, 3, XS), "key is float64[30, 2]: pass"),
     "a module for a model": (lambda: em(gmm, MIXTURE, XS), "model is module: expected a vaejax.LatentModel"),
     "the parameters of another model": (lambda: em(lg.PPCA, MIXTURE, XS), "GMMParams: expected LinearGaussianParams"),
