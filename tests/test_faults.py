@@ -178,7 +178,7 @@ def test_in_a_folder_that_may_only_be_read(tmp_path, read_only):
     done = run(
         """if True:
         import sys, numpy as np, vaejax as vj
-        vj.save(sys.argv[1] + "/kept.npz", {"W": np.ones(3)})
+        vj.save(sys.argv[1] + "/kept.npz", {"W": np.ones(3, np.float32)})
         """,
         tmp_path,
         prefix=read_only,
