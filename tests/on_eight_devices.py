@@ -106,8 +106,8 @@ def main():
     for name, (xs, run) in cases(table(1003)).items():
         alone = run(xs)
         for count in (1, 2, 4, 8) if name in ON_ALL else (8,):
-            devices = np.array(jax.devices()[:count])
-            mesh = Mesh(devices.reshape(-1, 2) if count == 4 else devices, ("a", "b")[: 1 + (count == 4)])
+            shape = (2, 2) if count == 4 else (count,)
+            mesh = jax.make_mesh(shape, ("a", "b")[: len(shape)], devices=jax.devices()[:count])
             differences[f"{name}, {count}"] = largest_difference(run(vj.shard(xs, mesh)), alone)
     mesh = Mesh(np.array(jax.devices()), ("examples",))
     for name in ("mixture, fused", "network, all"):  # on nine examples, with which three devices hold nothing but zeros

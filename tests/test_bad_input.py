@@ -206,7 +206,14 @@ MISTAKES = {
     "no folder for checkpoints": (lambda: climb(checkpoint=""), "checkpoint is '': expected a folder"),
     "a file for checkpoints": (lambda: climb(checkpoint=__file__), "expected a folder, new or of the same fit"),
     "a list to shard": (lambda: vj.shard(XS.tolist()), "make a list an array with numpy.asarray"),
+    "a number of devices for a mesh": (lambda: vj.shard(XS, 2), "mesh is 2: expected a jax.sharding.Mesh"),
     # mixtures, one Gaussian
+    "a start for each of many keys": (
+        lambda: jax.vmap(lambda key: gmm.init(XS, 2, key))(jax.random.split(KEY, 3)), "vmap and grad hide from it"
+    ),
+    "too far apart for float32": (
+        lambda: gmm.init((XS * 1e25).astype(np.float32), 2, KEY), "in float32 the features cannot be told"
+    ),
     "a start by another name": (lambda: gmm.init(XS, 2, KEY, method="kmeans"), "expected 'k-means++' or 'random'"),
     "no components": (lambda: gmm.init(XS, 0, KEY), "num_components is 0: expected a whole number"),
     "a constant column": (lambda: gmm.init(XS * [1, 0], 2, KEY), "feature 1 is the same in all 30 examples: drop it"),
@@ -246,6 +253,7 @@ MISTAKES = {
     "a fine grid in three dimensions": (
         lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 3, hidden=()), PIXELS), "take num_points=215 or fewer"
     ),
+    "no networks on a grid": (lambda: vae.log_likelihood_on_grid(None, PIXELS), "params are NoneType: expected"),
     "a prior of a batch": (
         lambda: vae.log_likelihood_on_grid(NETS, PIXELS, log_prior=lambda z: -(z**2)), "log_prior returns shape (2,)"
     ),

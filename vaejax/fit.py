@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, batch_bound, check_examples, check_model_data, mean_bound, posterior_nodes
 from vaejax.checkpoints import Checkpoints
-from vaejax.nodes import check_count, check_key
+from vaejax.nodes import check_count, check_key, check_outside
 from vaejax.sharding import beside, count_examples, examples, is_mapped, spread_as
 
 BLOCK = 100  # gradient steps between two looks at the clock
@@ -52,7 +52,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
 
     Source: Neal and Hinton (1998), A View of the EM Algorithm that Justifies Incremental, Sparse, and Other Variants.
     """
-    _check_outside("em", params, xs, key)
+    check_outside("em", params, xs, key)
     check_model_data(model, params, xs)
     check_count("num_steps", num_steps)
     if num_steps > MOST_STEPS:
@@ -114,7 +114,7 @@ def maximize(
         ValueError: bad data or arguments, or the checkpoint is of another fit.
         FloatingPointError: the objective became NaN or infinite.
     """
-    _check_outside("maximize", params, data, key)
+    check_outside("maximize", params, data, key)
     if isinstance(objective, LatentModel):
         check_model_data(objective, params, data)
         objective = _bound_of(objective)
@@ -272,14 +272,6 @@ def _as_precise(params, xs):
     kinds = (leaf.dtype for leaf in jax.tree.leaves((params, xs)) if is_float(leaf))
     kind = jnp.result_type(float, *map(jax.dtypes.canonicalize_dtype, kinds))
     return jax.tree.map(lambda leaf: leaf.astype(kind) if is_float(leaf) else leaf, params)
-
-
-def _check_outside(name, *trees):
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees)):
-        raise ValueError(
-            f"{name} looks at its numbers between the steps, which jit, vmap and grad hide from it: call it outside of "
-            "them, for one start after the other"
-        )
 
 
 def _check_kept(params, fitted):

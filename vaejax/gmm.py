@@ -23,7 +23,7 @@ from vaejax.bounds import LatentModel, check_examples
 from vaejax.densities import log_gaussian
 from vaejax.gaussian import check_lower
 from vaejax.gmm_fused import center_and_scale, em_step, floored_cholesky, keep_unused, statistics, summarize
-from vaejax.nodes import check_count, check_key, enumerate_nodes
+from vaejax.nodes import check_count, check_key, check_outside, enumerate_nodes
 from vaejax.sharding import blocks
 
 
@@ -100,11 +100,12 @@ def init(xs, num_components, key, *, method="k-means++"):
         GMMParams.
 
     Raises:
-        ValueError: no key, bad data, K out of range, or an unknown method.
+        ValueError: no key, bad data, K out of range, an unknown method, or a call from within jit, vmap or grad.
 
     Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
     """
     check_key(key)
+    check_outside("gmm.init", xs, key)
     xs = _check_table(xs)
     _check_rank(xs)
     check_count("num_components", num_components)
@@ -113,7 +114,7 @@ def init(xs, num_components, key, *, method="k-means++"):
         raise ValueError(f"num_components is {num_components}, but there are only {len(distinct)} distinct examples")
     if method not in ("k-means++", "random"):
         raise ValueError(f"method is {method!r}: expected 'k-means++' or 'random'")
-    unit = distinct / xs.std(0)  # so that the units of a feature do not matter
+    unit = distinct / xs.std(0, dtype=float)  # so that the units of a feature do not matter
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     chosen, weight, nearest = [], np.ones(len(unit)), np.inf
     for _ in range(num_components):
@@ -123,8 +124,8 @@ def init(xs, num_components, key, *, method="k-means++"):
     _, scale = center_and_scale(jnp.asarray(xs))
     if not np.isfinite(scale).all():
         raise ValueError(
-            f"in {scale.dtype} the features cannot be told from combinations of each other: take off large means, or "
-            "drop features"
+            f"in {scale.dtype} the features cannot be told from combinations of each other: rescale them, take off "
+            "large means, or drop features"
         )
     log_pi = jnp.full(num_components, -np.log(num_components), scale.dtype)
     return GMMParams(log_pi, jnp.asarray(distinct[chosen]), jnp.tile(scale, (num_components, 1, 1)))

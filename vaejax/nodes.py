@@ -205,6 +205,15 @@ def check_key(key):
         raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 
 
+def check_outside(name, *trees):
+    """ValueError if `trees` hold what jit, vmap or grad put in the place of numbers."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees)):
+        raise ValueError(
+            f"{name} looks at its numbers as it goes, which jit, vmap and grad hide from it: call it outside of them, "
+            "for one start after the other"
+        )
+
+
 def _gaussian_nodes(mean, scale_tril, standard, weight):
     """Move the nodes of N(0, I) to N(mean, S S'): z = mean + S u, log q(z) = log N(u; 0, I) - log |S|."""
     dtype = _float_dtype(mean, scale_tril)

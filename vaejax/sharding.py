@@ -51,10 +51,13 @@ def shard(xs, mesh=None):
         Sharded.
 
     Raises:
-        ValueError: bad data, or fewer examples than devices.
+        ValueError: bad data, no mesh, or fewer examples than devices.
     """
     num_examples = count_examples(xs)
     mesh = Mesh(np.array(jax.devices()), ("examples",)) if mesh is None else mesh
+    if not isinstance(mesh, Mesh):
+        raise ValueError(f"mesh is {mesh!r}: expected a jax.sharding.Mesh, such as Mesh(jax.devices(), ('hosts',))")
+    mesh = Mesh(mesh.devices, mesh.axis_names)  # automatic: with explicit axes each slice must name its sharding
     if num_examples < mesh.size:
         raise ValueError(f"there are {num_examples} examples for {mesh.size} devices: use a smaller mesh")
     spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names))

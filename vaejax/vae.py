@@ -245,6 +245,7 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
     Raises:
         ValueError: bad data, a Gaussian likelihood, or what `grid_nodes` refuses.
     """
+    _check_params(params)
     if params.log_sigma2 is not None:
         raise ValueError("this likelihood is Gaussian: sum its log_joint over vaejax.grid_nodes with vaejax.iw_bound")
     check_examples(xs, as_table=True, allow_half=True)
@@ -278,8 +279,7 @@ def _log_p_part(decoder, xs, zs, log_prior):
 
 def _validate(likelihood, params, xs):
     """ValueError unless xs is a table of examples that these networks and this likelihood can read."""
-    if not isinstance(params, VAEParams):
-        raise ValueError(f"params are {type(params).__name__}: expected VAEParams, as vae.init makes them")
+    _check_params(params)
     if (params.log_sigma2 is None) != (likelihood == "bernoulli"):
         raise ValueError(
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
@@ -294,6 +294,11 @@ def _validate(likelihood, params, xs):
         )
     if likelihood == "bernoulli":
         _check_pixels(xs)
+
+
+def _check_params(params):
+    if not isinstance(params, VAEParams):
+        raise ValueError(f"params are {type(params).__name__}: expected VAEParams, as vae.init makes them")
 
 
 def _num_latents(params, xs):
