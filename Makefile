@@ -74,7 +74,7 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py
 
 clean: ## remove what was built and installed here
-	rm -rf .venv .venv-bench .venv-mutants .venv-lowest .venv-newest .coverage* build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .coverage* build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml
