@@ -384,6 +384,20 @@ def test_doubles_are_fitted_in_single_precision_without_a_warning():
             assert {leaf.dtype for leaf in params} == {jnp.dtype("float32")}
 
 
+@pytest.mark.filterwarnings("error")
+def test_doubles_of_numpy_do_in_single_precision_without_a_warning():
+    """The parameters of a student who builds a model by hand: drawn from, and used for an M-step."""
+    xs = np.random.default_rng(0).standard_normal((50, 2))
+    with jax.enable_x64(False):
+        starts = [(gmm, gmm.init(xs, 2, jax.random.key(0))), (lg, lg.ppca_mle(xs, 1)), (gaussian, gaussian.init(xs))]
+        for module, start in starts:
+            params = jax.tree.map(lambda leaf: np.asarray(leaf, float), start)
+            nodes = jax.vmap(lambda x, module=module, params=params: module.posterior(params, x, None))(xs)
+            step = module.m_step(params, xs, nodes)
+            drawn = [] if module is gaussian else list(module.sample(params, jax.random.key(0), 3))
+            assert "float64" not in {leaf.dtype.name for leaf in [*step, *drawn]}
+
+
 def test_an_m_step_that_returns_another_structure_is_refused():
     model = vj.LatentModel(gaussian.log_joint, gaussian.posterior, lambda p, xs, nodes: tuple(p))
     xs = np.random.default_rng(0).standard_normal((9, 2))

@@ -160,5 +160,6 @@ def _observed_part(params, x):
     """x - mean with zeros where x is missing, and the Cholesky factor of Sigma with the missing rows those of I."""
     missing = jnp.isnan(x)
     both = ~missing[:, None] & ~missing[None]
-    cov = jnp.where(both, _covariance(params), jnp.eye(x.size, dtype=params.scale_tril.dtype))
-    return jnp.where(missing, 0, x - params.mean), jnp.linalg.cholesky(cov)
+    cov = _covariance(params)
+    chol = jnp.linalg.cholesky(jnp.where(both, cov, jnp.eye(x.size, dtype=cov.dtype)))
+    return jnp.where(missing, 0, x - params.mean), chol

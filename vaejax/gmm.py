@@ -79,6 +79,7 @@ def sample(params, key, num_samples):
     """Draw in two steps: a label, then a point from that label's Gaussian. Returns xs (num_samples, D), labels."""
     check_key(key)
     check_count("num_samples", num_samples)
+    params = jax.tree.map(jnp.asarray, params)
     key_z, key_x = jax.random.split(key)
     labels = jax.random.categorical(key_z, params.log_pi, shape=(num_samples,))
     eps = jax.random.normal(key_x, (num_samples, params.mu.shape[1]), params.mu.dtype)
@@ -178,7 +179,7 @@ def m_step(params, xs, nodes, min_variance=1e-6):
     """
     center, scale = center_and_scale(xs)
     away = xs - center[None]  # so that squares lose no digits
-    resp = jnp.einsum("ns,nsk->nk", nodes.weight, jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=xs.dtype))
+    resp = jnp.einsum("ns,nsk->nk", nodes.weight, jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=scale.dtype))
     num = resp.sum(0)
     share = resp / jnp.where(num > 0, num, 1)[None]
     mu = share.T @ away

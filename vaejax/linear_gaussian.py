@@ -122,6 +122,7 @@ def sample(params, key, num_samples):
     """Draw z, then x. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_key(key)
     check_count("num_samples", num_samples)
+    params = jax.tree.map(jnp.asarray, params)
     key_z, key_x = jax.random.split(key)
     num_features, num_latents = params.W.shape
     zs = jax.random.normal(key_z, (num_samples, num_latents), params.W.dtype)
@@ -220,8 +221,8 @@ def m_step(params, xs, nodes, shared_noise=False):
     Source: Rubin and Thayer (1982), EM algorithms for ML factor analysis; Bishop (2006), section 12.2.4.
     """
     observed = ~jnp.isnan(xs)
-    seen = observed.astype(xs.dtype)
     filled = jnp.where(observed, xs - params.b[None], 0)  # around the old b, so that large means cost no digits
+    seen = observed.astype(filled.dtype)
     y = jnp.concatenate([nodes.z, jnp.ones_like(nodes.z[..., :1])], -1)  # (N, S, L + 1)
     first = jnp.einsum("ns,nsi->ni", nodes.weight, y)
     second = jnp.einsum("ns,nsi,nsj->nij", nodes.weight, y, y)
