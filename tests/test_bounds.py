@@ -288,12 +288,22 @@ def test_one_key_one_value_and_a_key_of_its_own_for_each_example():
     assert value(0) == value(0) != value(1)
     nodes = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.key(0))
     assert len(np.unique(np.asarray(nodes.z))) == nodes.z.size
+    older = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.PRNGKey(0))
+    np.testing.assert_array_equal(older.z, nodes.z)
 
 
 def test_xs_may_be_a_pytree():
     model = vj.LatentModel(lambda p, x, z: p * x["a"].sum() + x["label"], lambda p, x, key: vj.observed())
     xs = {"a": np.ones((4, 2)), "label": np.arange(4)}
     assert_close(vj.mean_bound(model, jnp.array(2.0), xs, None), 4 + 1.5)
+    draw = vj.LatentModel(lambda p, x, z: jax.random.normal(x[0]), lambda p, x, key: vj.observed())
+    keys = jax.random.split(jax.random.key(0), 4)
+    assert_close(vj.mean_bound(draw, None, (keys,), None), jax.vmap(jax.random.normal)(keys).mean())
+
+
+def test_within_compiled_code_examples_are_counted_and_their_values_left_alone():
+    xs = np.full((4, 2), np.nan)
+    assert_close(jax.jit(lambda xs: jnp.asarray(vj.bounds.check_examples(xs, as_table=True)))(xs), 4)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +330,7 @@ def test_bad_data_are_refused_with_advice(xs, says):
 
 
 def test_a_log_joint_that_is_no_scalar_is_refused():
-    with pytest.raises(ValueError, match="expected one number"):
+    with pytest.raises(ValueError, match=r"an array of shape \(2,\) for one example.*expected one number"):
         vj.elbo(lambda params, x, z: x, None, np.zeros(2), vj.observed())
 
 
