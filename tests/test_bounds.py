@@ -318,7 +318,7 @@ def test_within_compiled_code_examples_are_counted_and_their_values_left_alone()
         (np.array([[np.nan, -np.inf]], np.float32), "2 NaN or infinite"),
         (jnp.array([[1.0, jnp.nan]], jnp.bfloat16), "1 NaN or infinite"),
         ({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, "share the first axis"),
-        ({"a": np.full((3, 2), np.nan)}, "6 NaN or infinite"),
+        ({"a": np.zeros((3, 2), int), "b": np.full((3, 2), np.nan)}, "6 NaN or infinite"),
         ({}, "at least one example"),
     ],
 )
@@ -332,6 +332,9 @@ def test_bad_data_are_refused_with_advice(xs, says):
 def test_a_log_joint_that_is_no_scalar_is_refused():
     with pytest.raises(ValueError, match=r"an array of shape \(2,\) for one example.*expected one number"):
         vj.elbo(lambda params, x, z: x, None, np.zeros(2), vj.observed())
+    nodes = vj.enumerate_nodes(np.log(np.full(3, 1 / 3)))
+    with pytest.raises(ValueError, match="expected one number"):  # a column of logs would be broadcast to a table
+        vj.elbo(lambda params, x, z: x.sum(), None, np.zeros(2), nodes._replace(log_q=nodes.log_q[:, None]))
 
 
 def test_a_model_checks_its_data_its_own_way():
