@@ -51,16 +51,16 @@ def images(cell):
     return [out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})]
 
 
-def names(source):
-    """What the code of a cell defines, and what it reads and does not define, in functions and comprehensions too."""
+def defined_and_used(source):
+    """What the code of a cell defines, and what it uses and does not define, in functions and comprehensions too."""
     tables = [symtable.symtable(re.sub("(?m)^%.*", "", source), "cell", "exec")]
     defined = {s.get_name() for s in tables[0].get_symbols() if s.is_assigned() or s.is_imported()}
-    read = set()
+    used = set()
     for table in tables:
         tables += table.get_children()
         symbols = [s for s in table.get_symbols() if s.is_referenced() and (s.is_global() or table is tables[0])]
-        read |= {s.get_name() for s in symbols}
-    return defined, read - defined
+        used |= {s.get_name() for s in symbols}
+    return defined, used - defined
 
 
 each_notebook = pytest.mark.parametrize("path", CHAPTERS + COMPANIONS + ANSWERS + SETS, ids=name)
@@ -73,13 +73,13 @@ def test_there_are_chapters_and_each_has_its_answers():
 
 
 @pytest.mark.parametrize("path", CHAPTERS + COMPANIONS, ids=name)
-def test_a_name_keeps_its_meaning_while_it_is_read(path):
+def test_a_name_keeps_its_meaning_while_it_is_used(path):
     """So that a reader may go back and run any cell again. (`make test-lab` runs them backwards, in an hour.)"""
-    cells = [(cell.id, *names(cell.source)) for cell in code_cells(read(path))]
-    for i, (cell, _, read_here) in enumerate(cells):
-        given = {each for _, defined, _ in cells[:i] for each in defined} & read_here
+    cells = [(cell.id, *defined_and_used(cell.source)) for cell in code_cells(read(path))]
+    for i, (cell, _, used) in enumerate(cells):
+        given = {each for _, defined, _ in cells[:i] for each in defined} & used
         for later, defined, _ in cells[i + 1 :]:
-            assert not given & defined, f"{cell} reads {given & defined}, which {later} gives to something else"
+            assert not given & defined, f"{cell} uses {given & defined}, which {later} gives to something else"
 
 
 @each_notebook

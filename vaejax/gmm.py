@@ -79,7 +79,7 @@ def sample(params, key, num_samples):
     """Draw in two steps: a label, then a point from that label's Gaussian. Returns xs (num_samples, D), labels."""
     check_key(key)
     check_count("num_samples", num_samples)
-    params = jax.tree.map(jnp.asarray, params)
+    params = jax.tree.map(jnp.asarray, params)  # doubles of numpy too: in the precision that JAX is set to
     key_z, key_x = jax.random.split(key)
     labels = jax.random.categorical(key_z, params.log_pi, shape=(num_samples,))
     eps = jax.random.normal(key_x, (num_samples, params.mu.shape[1]), params.mu.dtype)

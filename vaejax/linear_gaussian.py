@@ -122,7 +122,7 @@ def sample(params, key, num_samples):
     """Draw z, then x. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_key(key)
     check_count("num_samples", num_samples)
-    params = jax.tree.map(jnp.asarray, params)
+    params = jax.tree.map(jnp.asarray, params)  # doubles of numpy too: in the precision that JAX is set to
     key_z, key_x = jax.random.split(key)
     num_features, num_latents = params.W.shape
     zs = jax.random.normal(key_z, (num_samples, num_latents), params.W.dtype)
