@@ -2,10 +2,25 @@
 
 import importlib
 
-from vaejax import bounds, check, data, densities, files, fit, gaussian, gmm, linear_gaussian, nodes, sharding, vae
+from vaejax import (
+    bounds,
+    check,
+    data,
+    densities,
+    expectation,
+    files,
+    gaussian,
+    gmm,
+    gradient_ascent,
+    linear_gaussian,
+    nodes,
+    sharding,
+    vae,
+)
 from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.expectation import em
 from vaejax.files import load, save
-from vaejax.fit import em, maximize
+from vaejax.gradient_ascent import maximize
 from vaejax.nodes import (
     Nodes,
     cubature_nodes,
@@ -30,10 +45,11 @@ __all__ = [
     "em",
     "enumerate_nodes",
     "expect",
+    "expectation",
     "files",
-    "fit",
     "gaussian",
     "gmm",
+    "gradient_ascent",
     "grid_nodes",
     "iw_bound",
     "linear_gaussian",

@@ -11,11 +11,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import logsumexp
 
-from vaejax.nodes import check_count, check_key
-from vaejax.sharding import Sharded, beside, blocks, count_examples, examples
+from vaejax.doors import check_count, check_examples, check_key, count_examples
+from vaejax.sharding import Sharded, drop_padding, replicate_like
+
+
+class FastEStep(NamedTuple):
+    """Another route to the averages of a model's E-step, for speed."""
+
+    prepare: Callable  # (xs, weight (N,) of the examples, None for 1/N each) -> a pytree of arrays, made once a fit
+    e_step: Callable  # (params, prepared) -> (mean T, mean bound), as from `statistics` and `elbo`
 
 
 class LatentModel(NamedTuple):
@@ -26,11 +32,11 @@ class LatentModel(NamedTuple):
 
     log_joint: Callable  # (params, x, z) -> (): log p(x, z) of one example and one completion, in nats
     posterior: Callable  # (params, x, key) -> Nodes: how to complete one example; exact ones start with `del key`
-    m_step: Callable | None = None  # (params, xs, nodes of all examples) -> params, if there is a closed form
-    summarize: Callable | None = None  # (xs, as given) -> what `em_step` needs of them, once a fit
-    em_step: Callable | None = None  # (params, summary) -> (params, bound): E-step and M-step in one, for speed
-    statistics: Callable | None = None  # (params, summary) -> (M,), a sum over examples; then em_step takes it as third
-    validate: Callable | None = None  # (params, xs) -> None, or ValueError; default: xs is (N, D), finite, not empty
+    statistics: Callable | None = None  # (params, x, nodes) -> T, linear in nodes.weight
+    m_step: Callable | None = None  # (params, mean of T over the examples) -> params
+    recentre: Callable | None = None  # (T, old, new) -> T around the new parameters; None where T has no centre
+    fast: FastEStep | None = None  # the same averages by another route
+    check: Callable | None = None  # (params, xs) -> None, or ValueError: can xs be scored? default: finite, not empty
 
 
 def log_weights(log_joint, params, x, nodes):
@@ -115,12 +121,12 @@ def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
         () nats per example.
 
     Raises:
-        ValueError: a bad chunk_size; or from `model.validate`, or from `check_examples` where the model has none.
+        ValueError: a bad chunk_size; or from `model.check`, or from `check_examples` where the model has none.
     """
     check_model_data(model, params, xs)
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
-    params, key = beside(xs, (params, key))
+    params, key = replicate_like(xs, (params, key))
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, chunk_size)
 
 
@@ -142,64 +148,15 @@ def check_model_data(model, params, xs):
         count_examples(xs)  # within jit or grad there are no values to look at
         return
     xs = xs.local() if isinstance(xs, Sharded) else xs
-    if model.validate is not None:
-        model.validate(params, xs)
+    if model.check is not None:
+        model.check(params, xs)
     else:
         check_examples(xs, as_table=hasattr(xs, "shape"), allow_half=True)
 
 
-def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
-    """ValueError unless xs is a non-empty batch of finite examples. Values are looked at where they are concrete.
-
-    Args:
-        xs: an array, or a pytree of arrays, with the examples along the first axis.
-        as_table: it must be a lone array, (N, D) floats; False takes any pytree of arrays.
-        allow_nan: NaN marks a missing entry; only infinities are refused.
-        allow_half: a table of half precision will do, as it does for networks; no factorisation takes it.
-
-    Returns:
-        N, the number of examples.
-    """
-    if as_table and isinstance(xs, Sharded):
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    if as_table and not hasattr(xs, "shape"):
-        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
-        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
-    num_examples = count_examples(xs)
-    if as_table:
-        if xs.ndim != 2:
-            raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
-        if not jnp.issubdtype(xs.dtype, jnp.floating):
-            raise ValueError(f"xs holds {xs.dtype}: expected floats; convert with xs.astype('float32')")
-        if not allow_half and xs.dtype.itemsize < 4:
-            raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
-    for leaf in jax.tree.leaves(xs):
-        if not getattr(leaf.dtype, "isnative", True):
-            raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
-        if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
-            num_bad = int(_count_bad(leaf, allow_nan))
-        if num_bad:
-            kind = "infinite" if allow_nan else "NaN or infinite"
-            raise ValueError(
-                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
-                "or pass the values together with a mask and let log_joint read the mask"
-            )
-    return num_examples
-
-
-def check_example(x, size, name="x"):
-    """ValueError unless x, or what `name` is, is one array (size,): others may broadcast to a meaningless number."""
-    if not hasattr(x, "shape"):
-        raise ValueError(f"{name} is a {type(x).__name__}: expected an array ({size},); convert with numpy.asarray")
-    if x.shape != (size,):
-        raise ValueError(f"{name} has shape {x.shape}: expected one example ({size},); vmap over batches")
-
-
 @partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))
 def _mean_bound(model, params, xs, key, bound, chunk_size):
-    xs = examples(xs)
+    xs = drop_padding(xs)
     if chunk_size is None:
         return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
 
@@ -224,15 +181,3 @@ def _on_support(log_joint, params, x, nodes):
     """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
     used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
     return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)
-
-
-def _count_bad(leaf, allow_nan):
-    """By numpy where the array is numpy's, part by part, so that nothing is copied; compiled elsewhere."""
-    if isinstance(leaf, np.ndarray):
-        return sum(np.isinf(part).sum() if allow_nan else part.size - np.isfinite(part).sum() for part in blocks(leaf))
-    return _count_bad_on_device(leaf, allow_nan)
-
-
-@partial(jax.jit, static_argnames="allow_nan")
-def _count_bad_on_device(leaf, allow_nan):
-    return (jnp.isinf(leaf) if allow_nan else ~jnp.isfinite(leaf)).sum()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vaejax import download
-from vaejax.nodes import check_count
+from vaejax.doors import check_count
 
 _HERE = Path(__file__).parent
 FOLDER = next((f for f in (_HERE / "_data", _HERE.parent / "data") if f.is_dir()), _HERE / "_data")  # wheel, checkout

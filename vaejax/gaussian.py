@@ -13,8 +13,9 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import cho_solve
 
-from vaejax.bounds import LatentModel, check_example, check_examples
+from vaejax.bounds import LatentModel
 from vaejax.densities import LOG_2PI, log_gaussian
+from vaejax.doors import check_example, check_examples
 from vaejax.nodes import cubature_nodes
 
 
@@ -139,7 +140,7 @@ def check_lower(scale_tril):
         )
 
 
-GAUSSIAN = LatentModel(log_joint, posterior, m_step, validate=validate)
+GAUSSIAN = LatentModel(log_joint, posterior, m_step=m_step, check=validate)
 
 
 def _check_table(xs):

@@ -19,12 +19,12 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from vaejax.bounds import LatentModel, check_examples
+from vaejax.bounds import LatentModel
 from vaejax.densities import log_gaussian
+from vaejax.doors import blocks, check_count, check_examples, check_key, require_concrete
 from vaejax.gaussian import check_lower
-from vaejax.gmm_fused import center_and_scale, em_step, floored_cholesky, keep_unused, statistics, summarize
-from vaejax.nodes import check_count, check_key, check_outside, enumerate_nodes
-from vaejax.sharding import blocks
+from vaejax.gmm_fused import center_and_scale, floored_cholesky, keep_unused
+from vaejax.nodes import enumerate_nodes
 
 
 class GMMParams(NamedTuple):
@@ -106,7 +106,7 @@ def init(xs, num_components, key, *, method="k-means++"):
     Source: Arthur and Vassilvitskii (2007), k-means++: The Advantages of Careful Seeding, section 2.2.
     """
     check_key(key)
-    check_outside("gmm.init", xs, key)
+    require_concrete("gmm.init", xs, key)
     xs = _check_table(xs)
     _check_rank(xs)
     check_count("num_components", num_components)
@@ -211,11 +211,7 @@ def make_gmm(min_variance=1e-6):
 
 @cache
 def _make_gmm(min_variance):
-    steps = {
-        "m_step": partial(m_step, min_variance=min_variance),
-        "em_step": partial(em_step, min_variance=min_variance),
-    }
-    return LatentModel(log_joint, posterior, summarize=summarize, statistics=statistics, validate=validate, **steps)
+    return LatentModel(log_joint, posterior, m_step=partial(m_step, min_variance=min_variance), check=validate)
 
 
 GMM = make_gmm()

@@ -16,8 +16,9 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from vaejax.densities import LOG_2PI, log_det_tril
+from vaejax.doors import count_examples
 from vaejax.pca import mean_and_cov
-from vaejax.sharding import by_device, count_examples, examples, is_mapped, spread_as
+from vaejax.sharding import by_device, drop_padding, is_mapped, spread_as
 
 CHUNK = 512  # examples that the step looks at together
 BUDGET = 2**29  # bytes of features that may be stored; beyond, the step builds them as it goes
@@ -73,7 +74,7 @@ def summarize(xs):
 
 @partial(jax.jit, static_argnames="stored")
 def _summarize(xs, stored):
-    center, scale = center_and_scale(examples(xs))
+    center, scale = center_and_scale(drop_padding(xs))
     laid_out = _lay_out(*by_device(xs), count_examples(xs), center, scale, stored)
     return Summary(jnp.asarray(count_examples(xs), center.dtype), center, scale, *spread_as(xs, laid_out, axis=1))
 

@@ -21,11 +21,12 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import cho_solve, solve_triangular
 
-from vaejax.bounds import LatentModel, check_example, check_examples
+from vaejax.bounds import LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.nodes import check_count, check_key, cubature_nodes
+from vaejax.doors import blocks, check_count, check_example, check_examples, check_key, count_examples
+from vaejax.nodes import cubature_nodes
 from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct, varimax
-from vaejax.sharding import Sharded, blocks, by_device, count_examples, examples
+from vaejax.sharding import Sharded, by_device, drop_padding
 
 __all__ = [
     "FACTOR_ANALYSIS",
@@ -268,7 +269,7 @@ def _has_nan(table):
 
 @jax.jit
 def _moments_of_sharded(xs):
-    return mean_and_cov(examples(xs))
+    return mean_and_cov(drop_padding(xs))
 
 
 def em_step(params, summary, shared_noise=False):
@@ -344,10 +345,8 @@ def validate(params, xs):
         raise ValueError("params hold NaN or infinity: expected finite loadings, and noise variances above zero")
 
 
-FACTOR_ANALYSIS = LatentModel(
-    log_joint, posterior, m_step=m_step, summarize=summarize, em_step=em_step, validate=validate
-)
-PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True), em_step=partial(em_step, shared_noise=True))
+FACTOR_ANALYSIS = LatentModel(log_joint, posterior, m_step=m_step, check=validate)
+PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True))
 
 
 def _shape(xs):

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from vaejax.densities import LOG_2PI, check_gaussian_shapes, log_det_tril
+from vaejax.doors import check_count, check_key
 
 MAX_PRODUCT_DIM = 3  # n^L points: 100^3 is a million, 100^4 is out of reach
 
@@ -188,30 +189,6 @@ def sample_nodes(key, mean, scale_tril, num_samples):
     check_count("num_samples", num_samples)
     eps = jax.random.normal(key, (num_samples, num_latents), _float_dtype(mean, scale_tril))
     return _gaussian_nodes(mean, scale_tril, eps, np.full(num_samples, 1 / num_samples))
-
-
-def check_count(name, value):
-    """ValueError unless `value` is a whole number of at least one. (A bool or an array is none: shapes are static.)"""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected a whole number of at least 1")
-
-
-def check_key(key):
-    """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
-    dtype, shape = getattr(key, "dtype", None), np.shape(key)
-    is_new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    if not is_new and not (dtype == np.uint32 and shape == (2,)):
-        came = type(key).__name__ if dtype is None else f"{dtype}{list(shape)}"
-        raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
-
-
-def check_outside(name, *trees):
-    """ValueError if `trees` hold what jit, vmap or grad put in the place of numbers."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees)):
-        raise ValueError(
-            f"{name} looks at its numbers as it goes, which jit, vmap and grad hide from it: call it outside of them, "
-            "for one start after the other"
-        )
 
 
 def _gaussian_nodes(mean, scale_tril, standard, weight):

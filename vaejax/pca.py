@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vaejax.bounds import check_example, check_examples
-from vaejax.nodes import check_count, check_key
+from vaejax.doors import check_count, check_example, check_examples, check_key
 from vaejax.sharding import is_mapped
 
 CHUNK = 4096  # examples that are centred together

@@ -4,8 +4,8 @@
 place of an array and give the same results: from where the data lie XLA works out what each device has to compute.
 
 Where N does not divide evenly, the last parts are filled up with zeros, which count for nothing: compiled functions
-begin by cutting the data to N again (`examples`), and XLA keeps account of what was cut off; only the fused step of a
-mixture keeps them, with weight zero.
+begin by cutting the data to N again (`drop_padding`), and XLA keeps account of what was cut off; an E-step gives them
+weight zero.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vaejax.doors import count_examples
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["padded"], meta_fields=["num_examples", "mesh"])
@@ -76,7 +78,7 @@ def shard(xs, mesh=None):
     return Sharded(jax.tree.map(place, xs), num_examples, mesh)
 
 
-def beside(data, tree):
+def replicate_like(data, tree):
     """`tree`, parameters for instance, where the data are: a copy on every device of sharded data, else as it is."""
     if not isinstance(data, Sharded):
         return tree
@@ -103,7 +105,7 @@ def by_device(data):
     return (data.padded, data.mesh.size) if isinstance(data, Sharded) else (data, 1)
 
 
-def examples(data):
+def drop_padding(data):
     """The N examples of sharded data, within a compiled function; other data as they are."""
     if not isinstance(data, Sharded):
         return data
@@ -113,31 +115,3 @@ def examples(data):
 def is_mapped(leaf):
     """Is it a table in a file, `np.load(path, mmap_mode="r")`, which memory need not hold?"""
     return isinstance(leaf, np.memmap)
-
-
-def blocks(table, size=4096):
-    """A numpy array by parts of so many rows: what is computed of each never takes the memory of the whole."""
-    return (np.asarray(table[start : start + size]) for start in range(0, len(table), size))
-
-
-def count_examples(data):
-    """N; ValueError unless the data are arrays that share the first axis."""
-    if isinstance(data, Sharded):
-        return data.num_examples
-    leaves = jax.tree.leaves(data)
-    shapes = [np.shape(leaf) for leaf in leaves]
-    if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
-        raise ValueError(
-            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
-            "array; make a list an array with numpy.asarray"
-        )
-    for leaf in leaves:
-        if isinstance(leaf, np.ma.MaskedArray):
-            raise ValueError("the data are masked: expected plain arrays; mark what is missing by xs.filled(numpy.nan)")
-        if not hasattr(leaf, "dtype"):
-            raise ValueError(
-                f"the data are a {type(leaf).__name__}: expected arrays; convert with numpy.asarray(xs, 'float32')"
-            )
-    if len({shape[0] for shape in shapes}) != 1:
-        raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
-    return shapes[0][0]

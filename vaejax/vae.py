@@ -21,9 +21,10 @@ from jax import Array
 from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 
-from vaejax.bounds import LatentModel, check_examples, iw_bound, posterior_nodes
+from vaejax.bounds import LatentModel, iw_bound, posterior_nodes
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.nodes import check_count, check_key, grid_nodes, sample_nodes
+from vaejax.doors import check_count, check_examples, check_key
+from vaejax.nodes import grid_nodes, sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
 GRID_CHUNK = 10_000  # points of a grid decoded at a time
@@ -97,7 +98,7 @@ def _make_vae(likelihood, num_samples):
     def posterior(params, x, key):
         return sample_nodes(key, *encode(params, x), num_samples)
 
-    return LatentModel(log_joint, posterior, validate=functools.partial(_validate, likelihood))
+    return LatentModel(log_joint, posterior, check=functools.partial(_validate, likelihood))
 
 
 def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli"):
@@ -209,7 +210,7 @@ def log_likelihood_estimate(params, xs, key, *, num_samples=1000, chunk_size=20)
         raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
     likelihood = "bernoulli" if getattr(params, "log_sigma2", None) is None else "gaussian"
     model = make_vae(likelihood, chunk_size)
-    model.validate(params, xs)
+    model.check(params, xs)
     return _log_likelihood(model, params, jnp.asarray(xs), key, num_samples // chunk_size)
 
 
