@@ -17,8 +17,8 @@ from vaejax import (
     sharding,
     vae,
 )
-from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
-from vaejax.expectation import em
+from vaejax.bounds import FastEStep, LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.expectation import blend, e_step, em, em_step, prepare
 from vaejax.files import load, save
 from vaejax.gradient_ascent import maximize
 from vaejax.nodes import (
@@ -34,15 +34,19 @@ from vaejax.nodes import (
 from vaejax.sharding import shard
 
 __all__ = [
+    "FastEStep",
     "LatentModel",
     "Nodes",
+    "blend",
     "bounds",
     "check",
     "cubature_nodes",
     "data",
     "densities",
+    "e_step",
     "elbo",
     "em",
+    "em_step",
     "enumerate_nodes",
     "expect",
     "expectation",
@@ -60,6 +64,7 @@ __all__ = [
     "nodes",
     "observed",
     "plot",
+    "prepare",
     "quadrature_nodes",
     "sample_nodes",
     "save",

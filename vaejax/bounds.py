@@ -147,7 +147,7 @@ def check_model_data(model, params, xs):
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, xs))):
         count_examples(xs)  # within jit or grad there are no values to look at
         return
-    xs = xs.local() if isinstance(xs, Sharded) else xs
+    xs = xs.padded if isinstance(xs, Sharded) else xs  # looked at by all hosts together
     if model.check is not None:
         model.check(params, xs)
     else:

@@ -86,7 +86,7 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
     for leaf in jax.tree.leaves(xs):
         if not getattr(leaf.dtype, "isnative", True):
             raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
-        if isinstance(leaf, jax.core.Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        if isinstance(leaf, jax.core.Tracer | jax.ShapeDtypeStruct) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
         with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
             num_bad = int(_count_bad(leaf, allow_nan))

@@ -1,35 +1,158 @@
-"""Expectation-maximisation: complete the data, then estimate as if they were complete."""
+"""Expectation-maximisation: complete the data, then estimate as if they were complete. One engine for every model.
 
+The E-step averages the sufficient statistics of the completed examples under the posterior, the M-step is maximum
+likelihood from that average. Averages add up: over the chunks of a table, over the parts of a file, over the devices of
+a mesh. So a model says how to complete and count *one* example, and all of that comes for nothing.
+
+Statistics are taken around where the parameters are, because small numbers keep their digits. Averages at the same
+parameters add up; averages of different steps do not, until `blend` has moved them to one centre.
+"""
+
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
-from vaejax.bounds import batch_bound, check_model_data, posterior_nodes
-from vaejax.doors import check_count, check_key, require_concrete
-from vaejax.sharding import drop_padding, is_mapped, replicate_like
+from vaejax.bounds import LatentModel, check_model_data, elbo
+from vaejax.doors import check_count, check_key, count_examples, require_concrete
+from vaejax.nodes import Nodes
+from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
+from vaejax.sharding import Sharded, is_mapped, replicate_like
 
-MOST_STEPS = 10**7  # of EM: room for the whole history is made beforehand
-COLLAPSED = "the parameters may have collapsed: try another start or a guarded model, or drop redundant features"
+BLOCK = 64  # EM steps between two looks at them
+PART_BYTES = 2**22  # of a mapped file that are read together
+COLLAPSED = (
+    "the parameters may have collapsed: try another start or a guarded model, or drop features that are constant or "
+    "combinations of others"
+)
 
 
-def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
+@partial(jax.tree_util.register_dataclass, data_fields=["content"], meta_fields=["shape", "dtype", "mesh"])
+@dataclass(frozen=True)
+class Prepared:
+    """What a model's fast route needs of a table (N, D), made once by `prepare`; `e_step` and `em` take it for xs."""
+
+    content: Any  # what model.fast.prepare returns; where the data are sharded, with a leading axis over the devices
+    shape: tuple  # (N, D) of the table
+    dtype: Any
+    mesh: Mesh | None
+
+
+def prepare(model, xs):
+    """What the fast route of `model` needs of the data, once for many steps and starts.
+
+    Args:
+        model: a `LatentModel` with a `fast` route.
+        xs: (N, D) examples; or what `vaejax.shard` makes of them; or a table mapped from a file.
+
+    Returns:
+        Prepared; of a mapped file whose preparation would grow with N, the file itself: `em` reads it part by part.
+
+    Raises:
+        ValueError: the model has no fast route, or cannot read these data.
+    """
+    if model.fast is None:
+        raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
+    if isinstance(xs, Prepared):
+        return xs
+    if is_mapped(xs) and not _is_summary(model, xs):
+        return xs
+    if not isinstance(xs, Sharded):
+        return Prepared(model.fast.prepare(xs, None), np.shape(xs), xs.dtype, None)
+    shape = (xs.num_examples, *xs.padded.shape[1:])
+    return Prepared(_prepare_on_devices(model, xs), shape, xs.padded.dtype, xs.mesh)
+
+
+def e_step(model, params, data, key=None):
+    """The E-step: average the statistics of the completed examples. Pure: jit it, scan it, map it over starts.
+
+    mean over n of E_q[t(x_n, z)], and mean over n of the ELBO, with q(z) = model.posterior(params, x_n)
+
+    Args:
+        model: a `LatentModel` with `statistics`. Static: make it once.
+        params: its parameters.
+        data: (N, D) examples, or a pytree whose leaves share the leading axis N; what `prepare` or `vaejax.shard` makes
+            of them; or tables mapped from files, `np.load(path, mmap_mode="r")`, which are read part by part.
+        key: a key from `jax.random.key` for a posterior that samples; example n gets `fold_in(key, n)`, wherever it is.
+
+    Returns:
+        (mean T, mean bound): what `model.m_step` takes, and () nats per example. The memory is that of one chunk.
+
+    Raises:
+        ValueError: the model has no `statistics`, or the data are no examples.
+
+    Source: Dempster, Laird and Rubin (1977), Maximum Likelihood from Incomplete Data via the EM Algorithm, section 2.
+    """
+    _check_em(model, data, key)
+    if _in_file(data):
+        return _e_step_of_file(model, params, data, key, fast=False)
+    params, key = replicate_like(data, (params, key))
+    return _e_step(model, params, data, key)
+
+
+def em_step(model, params, data, key=None):
+    """One step of EM: `e_step`, then `model.m_step`. Pure: jit it, scan it, map it over starts.
+
+    Args:
+        model, params, data, key: as in `e_step`; the model has an `m_step`, too.
+
+    Returns:
+        (params, bound): after the step; and the mean bound before it, () nats per example.
+
+    Raises:
+        ValueError: as `e_step`.
+    """
+    _check_em(model, data, key)
+    if _in_file(data):
+        average, bound = _e_step_of_file(model, params, data, key, fast=False)
+        return _m_step(model, params, average), bound
+    params, key = replicate_like(data, (params, key))
+    return _em_step(model, params, data, key)
+
+
+def blend(model, running, batch, rate):
+    """Online EM: move a running average of statistics towards that of a batch.
+
+    (1 - rate) T + rate T_batch, once T has been moved to the centre of T_batch by `model.recentre`
+
+    T has no memory of its centre: the parameters at which it was taken come with it. A running average of statistics
+    around moving centres, without that, looks right and never averages.
+
+    Args:
+        model: a `LatentModel`.
+        running: (T, the parameters around which it was taken).
+        batch: (T, the parameters around which it was taken), from `e_step`.
+        rate: between 0 and 1.
+
+    Returns:
+        T, around the parameters of the batch.
+
+    Source: Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data models, (7), with the
+    centres added.
+    """
+    (average, old), (new_average, new) = running, batch
+    average = average if model.recentre is None else model.recentre(average, old, new)
+    return jax.tree.map(lambda a, b: (1 - rate) * a + rate * b, average, new_average)
+
+
+def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     """Expectation-maximisation: complete the data (E-step), then fit them as if nothing were missing (M-step).
 
     Args:
-        model: a `LatentModel` with an `m_step`, or with `summarize` and `em_step`. Static: make it once.
+        model: a `LatentModel` with `statistics` and `m_step`. Static: make it once.
         params: where to start, a pytree of arrays; not changed.
-        xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
-            A table mapped from a file, `np.load(path, mmap_mode="r")`, may be larger than memory for models of
-            `vaejax.gmm`, which read it part by part in each step, and of `vaejax.linear_gaussian`, which summarise it;
-            not with fused=False, nor where entries are missing.
+        xs: (N, D) examples, or a pytree whose leaves share the leading axis N; what `prepare` or `vaejax.shard` makes
+            of them; or tables mapped from files, `np.load(path, mmap_mode="r")`, which may be larger than memory: they
+            are read part by part in each step, or once where a summary will do.
         num_steps: number of E- and M-steps, at least 1.
         key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
-        tol: stop when a step raises the bound by less than this many nats per example; None runs all steps.
-        fused: use the model's `em_step` where it has one: faster, and the same but for rounding. In float32 that shows
-            where a component or the noise is some hundred times narrower than the data, or an example as far away: the
-            bound is then off by 0.01 nats or so, and may fall.
+        tol: stop when a step raises the bound by less than this many nats per example, or by less than its type can
+            tell; None runs all steps.
+        fast: use the model's fast route to the same averages where it has one.
 
     Returns:
         params: after the last M-step, in the type of the most precise floats among params and xs.
@@ -43,75 +166,238 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fused=True):
     Source: Neal and Hinton (1998), A View of the EM Algorithm that Justifies Incremental, Sparse, and Other Variants.
     """
     require_concrete("em", params, xs, key)
-    check_model_data(model, params, xs)
+    _check_em(model, xs, key)
+    if model.m_step is None:
+        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
+    like = jax.ShapeDtypeStruct(xs.shape, xs.dtype) if isinstance(xs, Prepared) else xs
+    check_model_data(model, params, like)
     check_count("num_steps", num_steps)
-    if num_steps > MOST_STEPS:
-        raise ValueError(f"num_steps is {num_steps}: expected at most {MOST_STEPS}; to run until it is done, pass tol=")
+    if tol is not None and not (isinstance(tol, int | float | np.number) and tol >= 0):
+        raise ValueError(f"tol is {tol!r}: expected nats per example, at least 0, or None to run all steps")
+    fast = fast and model.fast is not None
+    params = _as_precise(own_copy(params), like)
+    data = prepare(model, xs) if fast else xs
+    in_file = _in_file(data)
+    if not in_file:
+        data = jax.tree.map(jnp.asarray, data)
+    tol = -1.0 if tol is None else float(tol)
+    (params, tol), key = replicate_like(data, (params, tol)), replicate_like(data, key)
+    state, history = (params, -jnp.inf, 0.0), []
+    while len(history) < num_steps and state[2] >= 0:
+        if in_file:
+            state, values = _step_of_file(model, state, data, _step_key(key, len(history)), tol, fast)
+        else:
+            count = min(BLOCK, num_steps - len(history))
+            state, values = _steps(model, state, data, key, len(history), count, tol)
+        history += [float(value) for value in np.asarray(values) if not np.isposinf(value)]
+        check_history(history, 0, COLLAPSED)
+    if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(state[0]))):
+        raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
+    return state[0], jnp.asarray(history)
+
+
+@partial(jax.jit, static_argnames="model")
+def _e_step(model, params, data, key):
+    return _with_average(model, data, lambda average, *args: average(*args), params, key)
+
+
+@partial(jax.jit, static_argnames="model")
+def _em_step(model, params, data, key):
+    def step(average, params, key):
+        mean, bound = average(params, key)
+        return _m_step(model, params, mean), bound
+
+    return _with_average(model, data, step, params, key)
+
+
+@partial(jax.jit, static_argnames="model")
+@full_precision
+def _m_step(model, params, mean):
+    fitted = model.m_step(params, mean)
+    _check_kept(params, fitted)
+    return fitted
+
+
+@partial(jax.jit, static_argnames="model", donate_argnames="state")
+def _steps(model, state, data, key, start, count, tol):
+    """`count` <= BLOCK steps, fewer where tol ends them. `count` is no static argument: one program for any number."""
+
+    def steps(average, state, key, start, count, tol):
+        def step(carry):
+            i, (params, before, _), history = carry
+            mean, bound = average(params, _step_key(key, start + i))
+            state = _m_step(model, params, mean), bound.astype(before.dtype), _margin(before, bound, tol)
+            return i + 1, state, history.at[i].set(bound)
+
+        def goes_on(carry):
+            i, (_, _, margin), _ = carry
+            return (i < count) & (margin >= 0)
+
+        state = state[0], *(jnp.asarray(number, history.dtype) for number in state[1:])
+        return jax.lax.while_loop(goes_on, step, (0, state, history))[1:]
+
+    history = jnp.full(BLOCK, jnp.inf)
+    return _with_average(model, data, steps, state, key, start, count, tol)
+
+
+def _margin(before, bound, tol):
+    """By how much the last gain exceeds what makes another step worth while; NaN where the bound is no number."""
+    rounding = jnp.finfo(bound.dtype).eps * jnp.abs(bound)
+    margin = jnp.where(tol < 0, 0, bound - before - jnp.maximum(tol, rounding))
+    return jnp.where(jnp.isfinite(bound), margin, jnp.nan).astype(before.dtype)
+
+
+def _step_key(key, i):
+    return None if key is None else jax.random.fold_in(key, i)
+
+
+def _with_average(model, data, f, *args):
+    """f(average, *args), where average(params, key) is the E-step over all of the data, on whatever devices they lie.
+
+    Each device averages over its own examples; then the devices talk once.
+    """
+    mesh = getattr(data, "mesh", None)
+    if mesh is None:
+        return f(_average_over(model, data, None), *args)
+    axes = mesh.axis_names
+
+    def on_device(part, *args):
+        average = _average_over(model, part, jax.lax.axis_index(axes))
+        return f(lambda params, key: jax.lax.psum(average(params, key), axes), *args)
+
+    specs = _by_device(data, PartitionSpec(axes)), *[PartitionSpec()] * len(args)
+    return jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(data, *args)
+
+
+def _by_device(data, spec):
+    return jax.tree.map(lambda _: spec, data)
+
+
+def _average_over(model, data, device):
+    """The E-step over the data, or over the part of them that lies on this device, as a function (params, key)."""
+    if isinstance(data, Prepared):
+        content = data.content if device is None else jax.tree.map(lambda leaf: leaf[0], data.content)
+        return lambda params, key: full_precision(model.fast.e_step)(params, content)
+    if isinstance(data, Sharded):
+        weight, first = _weight_on_device(data, device)
+        return partial(_average_over_rows, model, data.padded, weight, first)
+    num_rows = count_examples(data)
+    return partial(_average_over_rows, model, data, jnp.full(num_rows, 1 / num_rows), 0)
+
+
+def _average_over_rows(model, xs, weight, first, params, key):
+    """The plain E-step: the weighted sums over examples first, first + 1, ..., chunk by chunk."""
+    num_rows = len(weight)
+
+    def of_example(x, weight, index):
+        nodes = model.posterior(params, x, _step_key(key, index))
+        if not isinstance(nodes, Nodes):
+            raise ValueError(f"the posterior returned {type(nodes).__name__}: expected vaejax.Nodes")
+        bound = weight * elbo(model.log_joint, params, x, nodes)
+        return model.statistics(params, x, nodes._replace(weight=weight * nodes.weight)), bound
+
+    def chunk(start, size):
+        rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), (xs, weight))
+        return *rows, start + jnp.arange(size)
+
+    x, one, _ = jax.tree.map(lambda leaf: leaf[0], chunk(0, 1))
+    nodes = jax.eval_shape(lambda: model.posterior(params, x, _step_key(key, 0)))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: of_example(x, one, 0)))
+    size = chunk_size(count_bytes((nodes, zero)), num_rows)
+
+    def add_chunk(total, begin):
+        start = jnp.minimum(begin, num_rows - size)  # the last chunk is a full one, too: what was counted counts zero
+        xs, weight, index = chunk(start, size)
+        weight = jnp.where(index < begin, 0, weight)
+        each = jax.vmap(of_example)(xs, weight, first + index)
+        return add_exactly(total, jax.tree.map(lambda leaf: leaf.sum(0), each)), None
+
+    return jax.lax.scan(full_precision(add_chunk), (zero, zero), jnp.arange(0, num_rows, size))[0][0]
+
+
+def _weight_on_device(data, device):
+    """1 / N for the examples on this device and 0 for padding, (rows,); and the number of the first of them."""
+    num_rows = count_examples(data.padded)
+    first = device * num_rows
+    return jnp.where(first + jnp.arange(num_rows) < data.num_examples, 1 / data.num_examples, 0), first
+
+
+@partial(jax.jit, static_argnames="model")
+def _prepare_on_devices(model, data):
+    axes = data.mesh.axis_names
+
+    def on_device(data):
+        content = model.fast.prepare(data.padded, _weight_on_device(data, jax.lax.axis_index(axes))[0])
+        return jax.tree.map(lambda leaf: leaf[None], content)
+
+    spread = PartitionSpec(axes)
+    return jax.shard_map(on_device, mesh=data.mesh, in_specs=spread, out_specs=spread, check_vma=False)(data)
+
+
+def _in_file(data):
+    return any(map(is_mapped, jax.tree.leaves(data)))
+
+
+def _is_summary(model, xs):
+    """Does the fast route keep something whose size does not grow with the number of examples?"""
+    sizes = [
+        count_bytes(jax.eval_shape(lambda rows: model.fast.prepare(rows, None), jax.ShapeDtypeStruct(shape, xs.dtype)))
+        for shape in ((len(xs), *xs.shape[1:]), (3 * len(xs), *xs.shape[1:]))
+    ]
+    return sizes[0] == sizes[1]
+
+
+def _parts(xs):
+    """A file's rows part by part, all of one size: (rows, weight, number of the first). What was read counts zero."""
+    num_examples = count_examples(xs)
+    bytes_each = sum(leaf.nbytes for leaf in jax.tree.leaves(xs)) // num_examples
+    size = min(max(PART_BYTES // bytes_each, 1), num_examples)
+    for begin in range(0, num_examples, size):
+        start = min(begin, num_examples - size)
+        rows = slice(start, start + size)
+        weight = jnp.where(start + np.arange(size) < begin, 0, 1 / num_examples)
+        yield jax.tree.map(lambda leaf, rows=rows: jnp.asarray(np.asarray(leaf[rows])), xs), weight, start
+
+
+def _e_step_of_file(model, params, xs, key, fast):
+    """`_e_step` part by part, added up in double precision on the host."""
+    total, found = 0.0, None
+    for rows, weight, first in _parts(xs):
+        found = _e_step_of_part(model, params, rows, weight, first, key, fast)
+        add = [np.asarray(leaf, float) for leaf in jax.tree.leaves(found)]
+        total = [t + a for t, a in zip(total or [0.0] * len(add), add, strict=True)]
+    leaves = [t.astype(leaf.dtype) for t, leaf in zip(total, jax.tree.leaves(found), strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(found), leaves)
+
+
+@partial(jax.jit, static_argnames=("model", "fast"))
+def _e_step_of_part(model, params, rows, weight, first, key, fast):
+    if fast:
+        return full_precision(model.fast.e_step)(params, model.fast.prepare(rows, weight))
+    return _average_over_rows(model, rows, weight, first, params, key)
+
+
+def _step_of_file(model, state, xs, key, tol, fast):
+    """`_steps` for one step."""
+    params, before, _ = state
+    mean, bound = _e_step_of_file(model, params, xs, key, fast)
+    margin = _margin(np.asarray(before, bound.dtype), np.asarray(bound), tol)
+    return (_m_step(model, params, mean), float(bound), float(margin)), [bound]
+
+
+def _check_em(model, data, key):
+    """What can be told by types and shapes, inside jit too."""
+    if not isinstance(model, LatentModel):
+        raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    if isinstance(data, Prepared):
+        if model.fast is None:
+            raise ValueError("the data are prepared for a fast route, and this model has none: pass xs themselves")
+    elif model.statistics is None:
+        raise ValueError("this model has no statistics, so em cannot fit it: use vaejax.maximize")
+    else:
+        count_examples(data)
     if key is not None:
         check_key(key)
-    fused = fused and model.em_step is not None
-    if not fused and model.m_step is None:
-        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
-    if tol is not None and not tol >= 0:
-        raise ValueError(f"tol is {tol}: expected nats per example, at least 0, or None to run all steps")
-    tol = -np.inf if tol is None else tol
-    data = model.summarize(xs) if fused else jax.tree.map(jnp.asarray, xs)
-    params, key = replicate_like(xs, (_as_precise(own_copy(params), xs), key))
-    if fused and is_mapped(xs) and model.statistics is not None:
-        params, history = _em_by_parts(model, int(num_steps), params, data, tol)
-    else:
-        params, history, steps_done = _em(model, fused, int(num_steps), params, data, key, tol)
-        history = history[: int(steps_done)]
-    check_history(history, 0, COLLAPSED)
-    if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
-        raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
-    return params, history
-
-
-@partial(jax.jit, static_argnames=("model", "fused", "num_steps"))
-def _em(model, fused, num_steps, params, data, key, tol):
-    data = data if fused else drop_padding(data)
-
-    def step(carry):
-        i, params, history = carry
-        if fused:
-            fitted, bound = model.em_step(params, data)
-        else:
-            nodes = posterior_nodes(model, params, data, None if key is None else jax.random.fold_in(key, i))  # E-step
-            bound = batch_bound(model, params, data, nodes)
-            fitted = model.m_step(params, data, nodes)  # M-step
-        _check_kept(params, fitted)
-        return i + 1, fitted, history.at[i].set(bound)
-
-    def rising(carry):
-        i, _, history = carry
-        return (i < num_steps) & ((i < 2) | (history[i - 1] - history[i - 2] >= tol))  # false once a bound is NaN
-
-    i, params, history = jax.lax.while_loop(rising, step, (0, params, jnp.zeros(num_steps)))
-    return params, history, i
-
-
-def _em_by_parts(model, num_steps, params, parts, tol):
-    """The fused fit for summaries that come one by one: their statistics add up to those of all the data."""
-    history = []
-    while len(history) < num_steps and (len(history) < 2 or history[-1] - history[-2] >= tol):
-        total = 0.0
-        for part in parts:
-            found = _statistics(model, params, part)
-            total = total + np.asarray(found, float)
-        params, bound = _em_step(model, params, part, total.astype(found.dtype))
-        history.append(float(bound))
-    return params, jnp.asarray(history)
-
-
-@partial(jax.jit, static_argnames="model")
-def _statistics(model, params, part):
-    return model.statistics(params, part)
-
-
-@partial(jax.jit, static_argnames="model")
-def _em_step(model, params, part, total):
-    return model.em_step(params, part, total)
 
 
 def own_copy(params):

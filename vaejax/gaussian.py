@@ -8,6 +8,7 @@ cancels. All examples then have latents of one shape, and `cubature_nodes` fits.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -17,6 +18,7 @@ from vaejax.bounds import LatentModel
 from vaejax.densities import LOG_2PI, log_gaussian
 from vaejax.doors import check_example, check_examples
 from vaejax.nodes import cubature_nodes
+from vaejax.numerics import full_precision
 
 
 class GaussianParams(NamedTuple):
@@ -31,6 +33,7 @@ def complete(x, z):
     return jnp.where(jnp.isnan(x), z, x)
 
 
+@full_precision
 def log_joint(params, x, z):
     """log p(x_obs, z) = log N(complete(x, z); mean, S S') + sum over observed d of log N(z_d; 0, 1). () nats."""
     check_example(x, params.mean.size)
@@ -39,6 +42,7 @@ def log_joint(params, x, z):
     return log_gaussian(complete(x, z), *params) + idle
 
 
+@full_precision
 def log_prob(params, x):
     """Log density of the observed entries of x (D,): log N(x_obs; mean_obs, Sigma_oo). () nats, 0 if there are none.
 
@@ -51,6 +55,7 @@ def log_prob(params, x):
     return log_gaussian(residual, jnp.zeros_like(residual), chol) + 0.5 * LOG_2PI * missing.sum()
 
 
+@full_precision
 def conditional(params, x):
     """Mean (D,) and covariance (D, D) of the completed example given its observed entries, which have variance zero.
 
@@ -83,24 +88,37 @@ def posterior(params, x, key):
     return cubature_nodes(jnp.where(missing, mean, 0), scale_tril)
 
 
-def m_step(params, xs, nodes):
-    """Maximum likelihood on the completed data: mean and covariance of all completions, each with its weight.
+def statistics(params, x, nodes):
+    """Mean (D,) and second moment (D, D) of the completed example, around the present mean."""
+    away = jax.vmap(complete, (None, 0))(x, nodes.z) - params.mean[None]  # (S, D)
+    weighted = nodes.weight[:, None] * away
+    return weighted.sum(0), weighted.T @ away
+
+
+def recentre(T, old, new):
+    """The statistics T, a mean over the examples, taken around the mean of `old`, around that of `new`."""
+    first, second = T
+    shift = old.mean - new.mean
+    cross = jnp.outer(first, shift)
+    return first + shift, second + cross + cross.T + jnp.outer(shift, shift)
+
+
+def m_step(params, T):
+    """Maximum likelihood from the averages: mean and covariance of all completions, each with its weight.
+
+    mean += E[x - mean],  Sigma = E[(x - mean)(x - mean)'] around the new mean
 
     Args:
         params: GaussianParams before the step.
-        xs: (N, D), NaN where missing.
-        nodes: Nodes of all examples, leaves with the leading axis N.
+        T: the mean of `statistics` over the examples.
 
     Returns:
         GaussianParams.
 
     Source: Little and Rubin (2002), Statistical Analysis with Missing Data, 2nd edition, section 11.2.
     """
-    away = complete(xs[:, None], nodes.z) - params.mean[None, None]  # (N, S, D), small numbers: sums keep their digits
-    shift = jnp.einsum("ns,nsd->d", nodes.weight, away) / len(xs)
-    away = away - shift[None, None]
-    cov = jnp.einsum("ns,nsd,nse->de", nodes.weight, away, away) / len(xs)
-    return GaussianParams(params.mean + shift, jnp.linalg.cholesky(cov))
+    moved = params._replace(mean=params.mean + T[0])
+    return moved._replace(scale_tril=jnp.linalg.cholesky(recentre(T, params, moved)[1]))
 
 
 def init(xs):
@@ -115,7 +133,7 @@ def init(xs):
     return GaussianParams(jnp.asarray(mean), jnp.diag(jnp.asarray(sd)))
 
 
-def validate(params, xs):
+def check(params, xs):
     """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
     _check_table(xs)
     if not isinstance(params, GaussianParams):
@@ -140,7 +158,7 @@ def check_lower(scale_tril):
         )
 
 
-GAUSSIAN = LatentModel(log_joint, posterior, m_step=m_step, check=validate)
+GAUSSIAN = LatentModel(log_joint, posterior, statistics, m_step, recentre, check=check)
 
 
 def _check_table(xs):

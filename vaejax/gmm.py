@@ -19,12 +19,13 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from vaejax.bounds import LatentModel
-from vaejax.densities import log_gaussian
+from vaejax import gmm_fast
+from vaejax.bounds import FastEStep, LatentModel
+from vaejax.densities import LOG_2PI
 from vaejax.doors import blocks, check_count, check_examples, check_key, require_concrete
 from vaejax.gaussian import check_lower
-from vaejax.gmm_fused import center_and_scale, floored_cholesky, keep_unused
 from vaejax.nodes import enumerate_nodes
+from vaejax.numerics import full_precision
 
 
 class GMMParams(NamedTuple):
@@ -46,12 +47,16 @@ def log_joint(params, x, z):
     return jnp.where(is_label, log_joints(params, x)[z], jnp.nan)  # of many labels, vmap does the K densities once
 
 
+@full_precision
 def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
-    # One component after the other: `vmap` over components as well as examples would solve N K little systems, and on
-    # few cores two such batches at a time can wait for each other for ever (jaxlib's LAPACK calls block their thread).
     log_pi = jax.nn.log_softmax(params.log_pi)  # as it is, unless a gradient step has moved it
-    return log_pi + jax.lax.map(lambda component: log_gaussian(x, *component), (params.mu, params.scale_tril))
+    eye = jnp.eye(x.size, dtype=params.scale_tril.dtype)
+    # A factor is inverted once for all examples: K little systems for each of N examples would be solved one by one.
+    inverse = jax.vmap(lambda factor: solve_triangular(factor, eye, lower=True))(params.scale_tril)
+    white = jnp.einsum("kij,kj->ki", inverse, x[None] - params.mu)
+    log_det = jnp.log(jnp.diagonal(params.scale_tril, axis1=1, axis2=2)).sum(1)
+    return log_pi - 0.5 * (white**2).sum(1) - log_det - 0.5 * x.size * LOG_2PI
 
 
 def log_prob(params, x):
@@ -108,32 +113,25 @@ def init(xs, num_components, key, *, method="k-means++"):
     check_key(key)
     require_concrete("gmm.init", xs, key)
     xs = _check_table(xs)
-    _check_rank(xs)
     check_count("num_components", num_components)
-    distinct = np.unique(xs, axis=0)
-    if num_components > len(distinct):
-        raise ValueError(f"num_components is {num_components}, but there are only {len(distinct)} distinct examples")
     if method not in ("k-means++", "random"):
         raise ValueError(f"method is {method!r}: expected 'k-means++' or 'random'")
-    unit = distinct / xs.std(0, dtype=float)  # so that the units of a feature do not matter
+    sd, scale = _spread(xs)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    chosen, weight, nearest = [], np.ones(len(unit)), np.inf
+    unit = xs / sd.astype(xs.dtype)  # so that the units of a feature do not matter
+    chosen, weight, nearest = [], np.ones(len(xs)), np.inf
     for _ in range(num_components):
-        chosen.append(rng.choice(len(unit), p=weight / weight.sum()))
-        nearest = np.minimum(nearest, ((unit - unit[chosen[-1]]) ** 2).sum(1))  # zero only for those chosen
+        if not weight.any():
+            raise ValueError(f"num_components is {num_components}, but there are only {len(chosen)} distinct examples")
+        chosen.append(rng.choice(len(xs), p=weight / weight.sum()))
+        nearest = np.minimum(nearest, ((unit - unit[chosen[-1]]) ** 2).sum(1, dtype=float))
         weight = nearest if method == "k-means++" else (nearest > 0).astype(float)
-    _, scale = center_and_scale(jnp.asarray(xs))
-    if not np.isfinite(scale).all():
-        raise ValueError(
-            f"in {scale.dtype} the features cannot be told from combinations of each other: rescale them, take off "
-            "large means, or drop features"
-        )
     log_pi = jnp.full(num_components, -np.log(num_components), scale.dtype)
-    return GMMParams(log_pi, jnp.asarray(distinct[chosen]), jnp.tile(scale, (num_components, 1, 1)))
+    return GMMParams(log_pi, jnp.asarray(xs[chosen]), jnp.tile(scale, (num_components, 1, 1)))
 
 
-def validate(params, xs):
-    """ValueError unless params are those of a mixture for finite xs (N, D) of full rank."""
+def check(params, xs):
+    """ValueError unless params are those of a mixture for finite xs (N, D)."""
     xs = _check_table(xs)
     if not isinstance(params, GMMParams):
         raise ValueError(f"params are {type(params).__name__}: expected GMMParams, as gmm.init makes them")
@@ -144,7 +142,6 @@ def validate(params, xs):
         raise ValueError(
             f"params have shapes {shapes} beside examples of {dim} features: expected (K,), (K, D), (K, D, D)"
         )
-    _check_rank(xs)
     if not abs(np.exp(log_pi.astype(float)).sum() - 1) < 1e-3:
         raise ValueError(
             f"the weights exp(log_pi) sum to {np.exp(log_pi).sum():.6g}: expected 1; use jax.nn.log_softmax"
@@ -157,42 +154,81 @@ def validate(params, xs):
     check_lower(scale_tril)
 
 
-def m_step(params, xs, nodes, min_variance=1e-6):
-    """Maximum likelihood on the completed data: chapter 1's weighted fit, once for each component.
+def statistics(params, x, nodes):
+    """What the M-step needs of one completed example: r_k, r_k (x - mu_k), r_k (x - mu_k)(x - mu_k)'.
 
-    N_k = sum_n r_nk,  pi_k = N_k / N,  mu_k = sum_n r_nk x_n / N_k
-    Sigma_k = sum_n r_nk (x_n - mu_k)(x_n - mu_k)' / N_k
+    With r_k = E_q[z = k]. Shapes (K,), (K, D), (K, D, D). Source: Bishop (2006), section 9.4, around the present means.
+    """
+    resp = nodes.weight @ jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=nodes.weight.dtype)
+    away = x[None] - params.mu
+    return resp, resp[:, None] * away, jnp.einsum("k,ki,kj->kij", resp, away, away)
 
-    with r_nk the weight of label k in the nodes of example n, and the eigenvalues of Sigma_k floored as the module
-    says. A component that no example uses keeps its mean and covariance, and gets weight zero.
+
+def recentre(T, old, new):
+    """The statistics T, taken around the means of `old`, around those of `new`."""
+    resp, first, second = T
+    shift = old.mu - new.mu
+    moved = first + resp[:, None] * shift
+    cross = first[:, :, None] * shift[:, None]
+    square = resp[:, None, None] * shift[:, :, None] * shift[:, None]
+    return resp, moved, second + cross + cross.transpose(0, 2, 1) + square
+
+
+def m_step(params, T, min_variance=1e-6):
+    """Maximum likelihood from the averages: chapter 1's weighted fit, once for each component.
+
+    pi_k = E[r_k],  mu_k += E[r_k (x - mu_k)] / pi_k,  Sigma_k = E[r_k (x - mu_k)(x - mu_k)'] / pi_k around the new mu_k
+
+    with the eigenvalues of Sigma_k floored as the module says. A component that no example uses keeps its mean and
+    covariance, and gets weight zero.
 
     Args:
         params: GMMParams before the step.
-        xs: (N, D).
-        nodes: Nodes of all examples, leaves with the leading axis N; enumerated or sampled labels.
-        min_variance: the floor, relative to the covariance of xs.
+        T: the mean of `statistics` over the examples.
+        min_variance: the floor, relative to the covariance of the data.
 
     Returns:
         GMMParams.
 
     Source: Bishop (2006), section 9.2.2, (9.24) to (9.27).
     """
-    center, scale = center_and_scale(xs)
-    away = xs - center[None]  # so that squares lose no digits
-    resp = jnp.einsum("ns,nsk->nk", nodes.weight, jax.nn.one_hot(nodes.z, params.log_pi.size, dtype=scale.dtype))
-    num = resp.sum(0)
-    share = resp / jnp.where(num > 0, num, 1)[None]
-    mu = share.T @ away
+    used = T[0] > 0
+    count = jnp.where(used, T[0], 1)
+    moved = params._replace(mu=params.mu + T[1] / count[:, None])
+    resp, _, second = recentre(T, params, moved)
+    cov = second / count[:, None, None]
+    cov_data = _covariance_of_data(resp, moved.mu, cov)
+    cov = jnp.where(used[:, None, None], cov, cov_data)
+    scale_tril = _floored_cholesky(cov, cov_data, min_variance) if min_variance else jnp.linalg.cholesky(cov)
+    return GMMParams(
+        jnp.log(resp) - jnp.log(resp.sum()),
+        jnp.where(used[:, None], moved.mu, params.mu),
+        jnp.where(used[:, None, None], scale_tril, params.scale_tril),
+    )
 
-    def covariance(component):
-        mean, weight = component
-        centred = away - mean[None]
-        return (centred * weight[:, None]).T @ centred
 
-    cov = jax.lax.map(covariance, (mu, share.T))
-    white = jax.vmap(lambda c: solve_triangular(scale, solve_triangular(scale, c, lower=True).T, lower=True))(cov)
-    scale_tril = jnp.einsum("ij,kjl->kil", scale, floored_cholesky(white, min_variance))
-    return keep_unused(params, num, len(xs), mu + center[None], scale_tril)
+def _covariance_of_data(share, mu, cov):
+    """Within and between components: sum_k pi_k (Sigma_k + a_k a_k'), with a_k from the mean of the data to mu_k."""
+    share = share / share.sum()
+    away = mu - mu[share.argmax()]  # from the largest component, so that a large mean costs no digits
+    away = away - share @ away
+    return jnp.einsum("k,kij->ij", share, cov + away[:, :, None] * away[:, None])
+
+
+def _floored_cholesky(cov, cov_data, floor):
+    """Cholesky factors of (K, D, D) covariances, eigenvalues raised to `floor`, relative to `cov_data`."""
+    scale = jnp.linalg.cholesky(cov_data)
+    whiten = partial(solve_triangular, scale, lower=True)
+    white = jax.vmap(lambda c: whiten(whiten(c).T))(cov)
+    eye = jnp.eye(len(scale), dtype=cov.dtype)
+
+    def raise_eigenvalues():
+        values, vectors = jnp.linalg.eigh(white)
+        root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
+        return scale @ jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
+
+    above = jnp.isfinite(jnp.linalg.cholesky(white - floor * eye)).all()  # a NaN says: some eigenvalue is below
+    return jax.lax.cond(above, lambda: jnp.linalg.cholesky(cov), raise_eigenvalues)
 
 
 def make_gmm(min_variance=1e-6):
@@ -211,43 +247,42 @@ def make_gmm(min_variance=1e-6):
 
 @cache
 def _make_gmm(min_variance):
-    return LatentModel(log_joint, posterior, m_step=partial(m_step, min_variance=min_variance), check=validate)
+    step = partial(m_step, min_variance=min_variance)
+    fast = FastEStep(gmm_fast.prepare, gmm_fast.e_step)
+    return LatentModel(log_joint, posterior, statistics, step, recentre, fast, check)
 
 
 GMM = make_gmm()
 
 
 def _check_table(xs):
-    is_table = getattr(xs, "ndim", 0) == 2 and np.asarray(xs).dtype.kind == "f"
-    if is_table and any(np.isnan(part).any() for part in blocks(xs)):
-        raise ValueError(
-            "xs holds NaN: a mixture needs complete examples; vaejax.gaussian fits data with missing entries"
-        )
-    check_examples(xs, as_table=True)
-    return np.asarray(xs)
+    check_examples(xs, as_table=True, allow_nan=False)
+    return xs
 
 
-def _check_rank(xs):
-    constant = xs.min(0) == xs.max(0)
-    if constant.any():
-        raise ValueError(f"feature {int(constant.argmax())} is the same in all {len(xs)} examples: drop it")
-    rank = _rank(xs)
-    if rank < xs.shape[1]:
-        raise ValueError(
-            f"xs {xs.shape} has rank {rank} around its mean: expected {xs.shape[1]}; add examples, or drop features "
-            "that are combinations of others"
-        )
-
-
-def _rank(xs):
-    """Rank of xs (N, D) around its mean, in float64 without a copy: the triangles of QR, one part after the other.
+def _spread(xs):
+    """Standard deviations (D,), and the Cholesky factor (D, D) of the covariance. ValueError unless it has full rank.
 
     What the rounding of the entries alone would spread into a further direction counts for none.
     """
-    mean, triangle = xs.mean(0, dtype=float), np.zeros((0, xs.shape[1]))
-    for part in blocks(xs):
-        triangle = np.linalg.qr(np.concatenate([triangle, part - mean]), mode="r")
-    length = np.linalg.norm(triangle, axis=0)
-    largest = np.maximum(np.abs(xs.min(0)), np.abs(xs.max(0))) * np.sqrt(len(xs)) / length
-    rounding = np.finfo(jax.dtypes.canonicalize_dtype(xs.dtype)).eps * largest.max()
-    return np.linalg.matrix_rank(triangle / length, rtol=max(rounding, len(xs) * np.finfo(float).eps))
+    center = xs.mean(0, dtype=float)
+    cov = sum((part - center).T @ (part - center) for part in blocks(xs)) / len(xs)
+    sd = np.sqrt(np.diagonal(cov))
+    kind = np.finfo(jax.dtypes.canonicalize_dtype(xs.dtype))
+    rounding = kind.eps * np.maximum(np.abs(xs.max(0)), np.abs(xs.min(0)))
+    if (sd <= rounding).any():
+        raise ValueError(f"feature {int((sd <= rounding).argmax())} is the same in all {len(xs)} examples: drop it")
+    values = np.linalg.eigvalsh(cov / np.outer(sd, sd))
+    rank = int((values > max((rounding / sd).max() ** 2, len(xs) * len(cov) * np.finfo(float).eps)).sum())
+    if rank < len(cov):
+        raise ValueError(
+            f"xs {xs.shape} has rank {rank} around its mean: expected {len(cov)}; add examples, or drop features "
+            "that are combinations of others"
+        )
+    in_range = kind.tiny < sd.min() ** 2 and sd.max() ** 2 < kind.max
+    if values[0] < 10 * len(cov) * kind.eps or not in_range:
+        raise ValueError(
+            f"in {kind.dtype} the features cannot be told from combinations of each other: rescale them, take off "
+            "large means, or drop features"
+        )
+    return sd, jnp.asarray(np.linalg.cholesky(cov).astype(kind.dtype))

@@ -21,12 +21,12 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import cho_solve, solve_triangular
 
-from vaejax.bounds import LatentModel
+from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_example, check_examples, check_key, count_examples
+from vaejax.doors import blocks, check_count, check_example, check_examples, check_key
 from vaejax.nodes import cubature_nodes
-from vaejax.pca import PCAResult, als, mean_and_cov, pca, pca_of_cov, project, reconstruct, varimax
-from vaejax.sharding import Sharded, by_device, drop_padding
+from vaejax.numerics import full_precision
+from vaejax.pca import PCAResult, als, mean_and_cov, orient, pca, project, reconstruct, varimax
 
 __all__ = [
     "FACTOR_ANALYSIS",
@@ -34,12 +34,10 @@ __all__ = [
     "LinearGaussianParams",
     "PCAResult",
     "als",
-    "em_step",
     "impute",
     "init",
     "log_joint",
     "log_marginal",
-    "mean_log_marginal",
     "m_step",
     "pca",
     "posterior",
@@ -48,8 +46,9 @@ __all__ = [
     "project",
     "reconstruct",
     "sample",
+    "recentre",
+    "statistics",
     "summarize",
-    "validate",
     "varimax",
 ]
 
@@ -64,6 +63,7 @@ class LinearGaussianParams(NamedTuple):
     log_psi: Array  # (D,) log noise variances; all the same in PPCA
 
 
+@full_precision
 def log_joint(params, x, z):
     """log p(x, z) = log N(z; 0, I) + log N(x; W z + b, diag(psi)), over the observed entries of x (D,). () nats."""
     check_example(x, params.b.size)
@@ -74,6 +74,7 @@ def log_joint(params, x, z):
     return jnp.where(missing, 0, log_probs).sum() - 0.5 * (z @ z + z.size * LOG_2PI)
 
 
+@full_precision
 def posterior_moments(params, x):
     """Mean (L,) and covariance (L, L) of z given the observed entries of x (D,).
 
@@ -100,23 +101,22 @@ def posterior(params, x, key):
     return cubature_nodes(mean, jnp.linalg.cholesky(cov))
 
 
+@full_precision
 def log_marginal(params, x):
     """log p(x) = log N(x; b, W W' + diag(psi)) of one complete example x (D,). () nats; NaN where x holds NaN.
 
-    By the Woodbury identity, with M = I + W' Psi^-1 W: after one factorisation of M (L, L), O(D L) for each example.
+    By the Woodbury identity, with M = I + W' Psi^-1 W: after one factorisation for all examples, O(D L) for each.
 
     log |W W' + Psi| = log |M| + sum_d log psi_d
-    (W W' + Psi)^-1 = Psi^-1 - Psi^-1 W M^-1 W' Psi^-1
+    (x - b)' (W W' + Psi)^-1 (x - b) = sum_d e_d^2 / psi_d + z' z,  with z = E[z | x] and e = x - b - W z
 
     Source: derived in chapter 4; the Woodbury identity is in Bishop (2006), appendix C.
     """
     check_example(x, params.b.size)
-    scaled = jnp.exp(-params.log_psi)[:, None] * params.W
-    chol = jnp.linalg.cholesky(jnp.eye(params.W.shape[1], dtype=scaled.dtype) + params.W.T @ scaled)
-    error = x - params.b
-    white = solve_triangular(chol, scaled.T @ error, lower=True)
-    log_det = 2 * jnp.log(jnp.diagonal(chol)).sum() + params.log_psi.sum()
-    return -0.5 * (error @ (error * jnp.exp(-params.log_psi)) - white @ white + log_det + x.size * LOG_2PI)
+    B, _, log_det = _posterior_map(params)
+    z = B @ (x - params.b)
+    error = x - params.b - params.W @ z
+    return -0.5 * (error @ (error * jnp.exp(-params.log_psi)) + z @ z + log_det + x.size * LOG_2PI)
 
 
 def sample(params, key, num_samples):
@@ -140,19 +140,24 @@ def init(xs, num_latents):
     """A start for EM: PPCA in closed form. Missing entries are filled with the mean of their column for this once.
 
     Args:
-        xs: (N, D) floats, NaN where missing; or the `summarize` of complete ones, which EM can then share.
+        xs: (N, D) floats, NaN where missing; or what `vaejax.prepare` makes of complete ones, which EM can then share.
         num_latents: L. D - 1 loadings can fit any covariance: from there on a warning says so, and further columns of
             W are zero, and stay so.
 
     Returns:
         LinearGaussianParams.
+
+    Raises:
+        ValueError: bad data, among them a single row, a column never observed, or no variance at all; or L < 1.
     """
-    xs = xs if isinstance(xs, Summary) else _check_table(xs)
+    is_prepared = hasattr(xs, "content")
+    if not is_prepared:
+        _check_can_be_fitted(xs)
     check_count("num_latents", num_latents)
-    num_examples, num_features = _shape(xs)
+    num_examples, num_features = xs.shape
     if num_features < 2:
         raise ValueError(
-            f"xs has shape {_shape(xs)}: one feature alone has nothing in common with another; expected D > 1"
+            f"xs has shape {xs.shape}: one feature alone has nothing in common with another; expected D > 1"
         )
     most = min(num_features - 1, num_examples - 1)
     if num_latents > most:
@@ -161,11 +166,12 @@ def init(xs, num_latents):
             "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
-    has_holes = not isinstance(xs, Summary) and np.isnan(xs).any()
+    has_holes = not is_prepared and any(np.isnan(block).any() for block in blocks(xs))
     filled = np.where(np.isnan(xs), np.nanmean(xs, 0, dtype=float), xs).astype(xs.dtype) if has_holes else xs
     params = ppca_mle(filled, min(num_latents, most))
     if has_holes:  # filling has taken variance away: the floor is that of what was observed
-        params = params._replace(log_psi=jnp.maximum(params.log_psi, jnp.log(_floor(xs).max())))
+        floor = _floor_of(jnp.asarray(np.nanvar(xs, 0, dtype=float), params.b.dtype)).max()
+        params = params._replace(log_psi=jnp.maximum(params.log_psi, jnp.log(floor)))
     unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
     return params._replace(W=jnp.concatenate([params.W, unused], 1))
 
@@ -176,7 +182,7 @@ def ppca_mle(xs, num_latents):
     psi = the mean of the D - L smallest eigenvalues,  W = the L largest eigenvectors, each times sqrt(eigenvalue - psi)
 
     Args:
-        xs: (N, D) finite floats, N > 1, or their `summarize`.
+        xs: (N, D) finite floats, N > 1, or what `vaejax.prepare` makes of them.
         num_latents: L, at most min(N, D) - 1.
 
     Returns:
@@ -188,32 +194,59 @@ def ppca_mle(xs, num_latents):
     Source: Tipping and Bishop (1999), Probabilistic Principal Component Analysis; Bishop (2006), section 12.2.1,
     (12.45) and (12.46).
     """
-    num_examples, num_features = _shape(xs)
-    if isinstance(xs, Summary):
-        check_count("num_latents", num_latents)
-        params, total = pca_of_cov(xs.mean, xs.cov, min(num_latents, num_features)), jnp.diagonal(xs.cov)
-    else:
-        params, total = pca(xs, num_latents), jnp.asarray(xs).var(0)
-    if num_latents > min(num_examples, num_features) - 1:
-        raise ValueError(f"num_latents is {num_latents}, but PPCA on {_shape(xs)} needs one less than min(N, D)")
-    psi = (total.sum() - params.variances.sum()) / (num_features - num_latents)
-    psi = jnp.maximum(psi, _floor_of(params.mean, total).max())
-    W = params.W * jnp.sqrt(jnp.maximum(params.variances - psi, 0))[None]
-    return LinearGaussianParams(W, params.mean, jnp.full(num_features, jnp.log(psi), W.dtype))
+    check_count("num_latents", num_latents)
+    if num_latents > min(xs.shape) - 1:
+        raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
+    if hasattr(xs, "content") or xs.shape[0] >= xs.shape[1]:
+        mean, root = _summary_of(xs)[1:]
+        variances = (root**2).sum(0)
+        psi = variances[num_latents:].mean()
+        variances, W = variances[:num_latents], root[:, :num_latents]
+        W = orient(W / jnp.sqrt(jnp.where(variances > 0, variances, 1))[None])
+        total = (root**2).sum(1)
+    else:  # (N, N) inner products in place of a (D, D) covariance
+        mean, W, variances = pca(xs, num_latents)
+        total = jnp.asarray(xs).var(0)
+        psi = (total.sum() - variances.sum()) / (xs.shape[1] - num_latents)
+    if not total.max() > 0:
+        raise ValueError(f"all {xs.shape[0]} examples are the same, or nearly: rescale xs, or find data that vary")
+    psi = jnp.maximum(psi, _floor_of(total).max())
+    W = W * jnp.sqrt(jnp.maximum(variances - psi, 0))[None]
+    return LinearGaussianParams(W, mean, jnp.full(xs.shape[1], jnp.log(psi), W.dtype))
 
 
-def m_step(params, xs, nodes, shared_noise=False):
-    """Maximum likelihood on the completed data: regress every feature on z, with an intercept, over all completions.
+def statistics(params, x, nodes):
+    """What the M-step needs of one completed example: E[y y'], E[e y'] and E[e^2], with y = (z, 1) and e = x - W z - b.
 
-    [W_d, b_d] = (sum_n o_nd E[x_nd y_n']) (sum_n o_nd E[y_n y_n'])^-1  with y = (z, 1)
-    psi_d = sum_n o_nd E[(x_nd - W_d z_n - b_d)^2] / sum_n o_nd
+    Shapes (L + 1, L + 1), (D, L + 1), (D,). A missing entry is latent, too: what the present model makes of it has an
+    error of mean zero and variance psi.
 
-    with o_nd = 1 where x_nd was observed, 0 where it is missing; for PPCA psi is the average over all observed entries.
+    Source: Rubin and Thayer (1982), EM algorithms for ML factor analysis, around what the present loadings leave over.
+    """
+    missing = jnp.isnan(x)
+    y = jnp.concatenate([nodes.z, jnp.ones_like(nodes.z[:, :1])], 1)  # (S, L + 1)
+    error = jnp.where(missing[None], 0, jnp.where(missing, 0, x - params.b)[None] - nodes.z @ params.W.T)  # (S, D)
+    weighted = nodes.weight[:, None] * y
+    squares = nodes.weight @ error**2 + jnp.where(missing, jnp.exp(params.log_psi), 0) * nodes.weight.sum()
+    return weighted.T @ y, error.T @ weighted, squares
+
+
+def recentre(T, old, new):
+    """The statistics T, with the errors that the model `old` leaves over, with those that `new` leaves over."""
+    yy, ey, ee = T
+    change = _coefficients(old) - _coefficients(new)  # e_new = e_old + change y
+    moved = ey + change @ yy
+    return yy, moved, ee + (change * (ey + moved)).sum(1)
+
+
+def m_step(params, T, shared_noise=False):
+    """Maximum likelihood from the averages: regress what is left over on y = (z, 1), and move the coefficients by that.
+
+    [W, b] += E[e y'] E[y y']^-1,  psi = E[e^2] around the new coefficients; for PPCA its average over the features
 
     Args:
         params: LinearGaussianParams before the step.
-        xs: (N, D), NaN where missing.
-        nodes: Nodes of all examples, leaves with the leading axis N; cubature nodes or samples.
+        T: the mean of `statistics` over the examples.
         shared_noise: one psi for all features, as in PPCA.
 
     Returns:
@@ -221,120 +254,123 @@ def m_step(params, xs, nodes, shared_noise=False):
 
     Source: Rubin and Thayer (1982), EM algorithms for ML factor analysis; Bishop (2006), section 12.2.4.
     """
-    observed = ~jnp.isnan(xs)
-    filled = jnp.where(observed, xs - params.b[None], 0)  # around the old b, so that large means cost no digits
-    seen = observed.astype(filled.dtype)
-    y = jnp.concatenate([nodes.z, jnp.ones_like(nodes.z[..., :1])], -1)  # (N, S, L + 1)
-    first = jnp.einsum("ns,nsi->ni", nodes.weight, y)
-    second = jnp.einsum("ns,nsi,nsj->nij", nodes.weight, y, y)
-    gram = jnp.einsum("nd,nij->dij", seen, second)
-    cross = filled.T @ first  # (D, L + 1)
-    coef = jnp.linalg.solve(gram, cross[:, :, None])[:, :, 0]
-    squares = (filled**2).sum(0) - 2 * (coef * cross).sum(1) + jnp.einsum("di,dij,dj->d", coef, gram, coef)
-    return _with_noise(coef[:, :-1], params.b + coef[:, -1], squares, seen.sum(0), _floor(xs), shared_noise)
+    yy, ey, _ = T
+    step = jnp.linalg.solve(yy, ey.T).T
+    moved = params._replace(W=params.W + step[:, :-1], b=params.b + step[:, -1])
+    psi = recentre(T, params, moved)[2]
+    floor = _floor_of(_variances(params, T))
+    if shared_noise:
+        psi, floor = jnp.full_like(psi, psi.mean()), jnp.full_like(floor, floor.max())
+    return moved._replace(log_psi=jnp.log(jnp.maximum(psi, floor)))
+
+
+def _coefficients(params):
+    return jnp.concatenate([params.W, params.b[:, None]], 1)
+
+
+def _variances(params, T):
+    """Variances (D,) of the features of the completed data, from the averages T."""
+    yy, ey, ee = T
+    cov_z = yy[:-1, :-1] - jnp.outer(yy[:-1, -1], yy[:-1, -1])
+    cov_ez = ey[:, :-1] - jnp.outer(ey[:, -1], yy[:-1, -1])
+    return (params.W * (params.W @ cov_z + 2 * cov_ez)).sum(1) + ee - ey[:, -1] ** 2
 
 
 class Summary(NamedTuple):
-    """All that EM needs to know of complete data."""
+    """All that the fast route needs of complete data: D + 1 examples could stand for them."""
 
-    num_examples: Array  # ()
+    weight: Array  # () the share of all examples that these are
     mean: Array  # (D,)
-    cov: Array  # (D, D) with 1/N
+    root: Array  # (D, D) root root' = the sum of weight (x - mean)(x - mean)'; columns by falling length, orthogonal
 
 
-def summarize(xs):
-    """Mean and covariance of xs (N, D): EM on them costs the same for any N. ValueError where xs holds NaN.
+def summarize(xs, weight=None):
+    """Mean and a square root of the covariance of complete xs (N, D): EM on them costs the same for any N.
 
-    `init`, `ppca_mle` and `vaejax.em` take a summary in place of xs, and so need not look at the data again.
+    Where the smallest variance is below a thousandth of the largest, float32 would lose it: then the root is computed
+    in float64, on the CPU.
+
+    Args:
+        xs: (N, D) floats without NaN.
+        weight: (N,) of the examples, None for 1 / N each.
+
+    Returns:
+        Summary.
+
+    Raises:
+        ValueError: xs holds NaN or infinity.
     """
-    if isinstance(xs, Summary):
-        return xs
-    table = by_device(xs)[0]
-    is_table = getattr(table, "ndim", 0) == 2 and jnp.issubdtype(table.dtype, jnp.floating)
-    if not is_table or table.dtype.itemsize < 4 or count_examples(xs) < 2:
-        came = f"{table.dtype}{list(table.shape)}" if hasattr(table, "dtype") else type(table).__name__
-        raise ValueError(f"xs is {came}: expected float32 or float64 (N, D), at least two examples")
+    if isinstance(xs, jax.core.Tracer) or weight is not None:
+        weight = jnp.full(len(xs), 1 / len(xs), xs.dtype) if weight is None else weight.astype(xs.dtype)
+        total = weight.sum()
+        mean = weight @ xs / jnp.maximum(total, jnp.finfo(xs.dtype).tiny)
+        away = (xs - mean[None]) * jnp.sqrt(weight)[:, None]
+        return Summary(total, mean, _root_of(away.T @ away))
     with np.errstate(invalid="ignore", over="ignore"):
-        mean, cov = _moments_of_sharded(xs) if isinstance(xs, Sharded) else mean_and_cov(xs)
-    if not isinstance(cov, jax.core.Tracer) and not jnp.isfinite(cov).all():
-        if _has_nan(table):
-            raise ValueError("xs holds NaN, and the fused step needs complete data: use em(..., fused=False)")
+        mean, cov = mean_and_cov(xs)
+    if not np.isfinite(cov).all():
+        if any(np.isnan(block).any() for block in blocks(xs)):
+            raise ValueError("xs holds NaN, and the fast route needs complete data: use em(..., fast=False)")
         raise ValueError(f"xs holds entries that are infinite, or whose squares are in {cov.dtype}: rescale xs")
-    return Summary(jnp.asarray(count_examples(xs), mean.dtype), mean, cov)
-
-
-def _has_nan(table):
-    return any(np.isnan(b).any() for b in blocks(table)) if isinstance(table, np.ndarray) else jnp.isnan(table).any()
+    root = _root_of(cov)
+    lengths = np.asarray((root**2).sum(0))
+    if lengths[-1] < 1e-3 * lengths[0] and cov.dtype == np.float32:
+        center = sum(block.sum(0, dtype=float) for block in blocks(xs)) / len(xs)
+        exact = sum((away := block - center).T @ away for block in blocks(xs)) / len(xs)
+        values, vectors = np.linalg.eigh(exact)
+        root = jnp.asarray((vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1], np.float32)
+    return Summary(jnp.ones((), mean.dtype), mean, root)
 
 
 @jax.jit
-def _moments_of_sharded(xs):
-    return mean_and_cov(drop_padding(xs))
+@full_precision
+def _root_of(cov):
+    values, vectors = jnp.linalg.eigh(cov)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None])[:, ::-1]
 
 
-def em_step(params, summary, shared_noise=False):
-    """E-step and M-step on the covariance alone: the moments of z are linear in those of x.
+def fast_e_step(params, summary):
+    """The averages of `statistics`, and of log p(x), from a summary: z is linear in x, so D + 1 columns stand for N.
 
-    With B = cov_z W' Psi^-1, z has the posterior mean B (x - b); so over the data cov(x, z) = S B' and
-    cov(z) = cov_z + B S B'.
-
-    What a feature does not share with the others is left over from large numbers here. In float32, with noise of a
-    thousandth of the variance and less, the bounds of two steps may so differ by 0.01 nats and more in either
-    direction: take float64, or `em(..., fused=False)`.
-
-    Args:
-        params: LinearGaussianParams.
-        summary: from `summarize`.
-        shared_noise: one psi for all features, as in PPCA.
-
-    Returns:
-        (params, bound): after the step, and the mean log likelihood before it, () nats per example.
+    With X = [root, mean - b]: Z = B X is the posterior mean of each column, E = X - W Z what is left over, and
+    log p sums E^2 / psi and Z^2, squares that cannot cancel.
     """
-    num_examples, mean, cov = summary
-    _, B, cov_z = _posterior_map(params)
-    shift = mean - params.b
-    cross = cov @ B.T  # (D, L)
-
-    W = jnp.linalg.solve(cov_z + B @ cross, cross.T).T
-    b = mean - W @ (B @ shift)
-    squares = num_examples * (jnp.diagonal(cov) - (W * cross).sum(1))
-    counts = jnp.full_like(squares, num_examples)
-    floor = _floor_of(mean, jnp.diagonal(cov))
-    return _with_noise(W, b, squares, counts, floor, shared_noise), mean_log_marginal(params, summary)
-
-
-def mean_log_marginal(params, summary):
-    """The mean of `log_marginal` over the data that `summarize` has seen. () nats; costs D^2 L, for any N.
-
-    With the error e = x - b and B as in `em_step`, e' (W W' + Psi)^-1 e = e' Psi^-1 e - e' Psi^-1 W B e.
-    """
-    _, mean, cov = summary
-    log_det, B, _ = _posterior_map(params)
-    inverse_psi, shift = jnp.exp(-params.log_psi), mean - params.b
-    around_b = (jnp.diagonal(cov) + shift**2) @ inverse_psi
-    scaled = inverse_psi[:, None] * params.W
-    explained = (scaled * (cov @ B.T)).sum() + (scaled.T @ shift) @ (B @ shift)
-    return -0.5 * (around_b - explained + log_det + mean.size * LOG_2PI)
+    weight, mean, root = summary
+    X = jnp.concatenate([root, jnp.sqrt(weight) * (mean - params.b)[:, None]], 1)
+    B, cov_z, log_det = _posterior_map(params)
+    Z = B @ X
+    E = X - params.W @ Z
+    Y = jnp.concatenate([Z, jnp.zeros_like(Z[:1]).at[0, -1].set(jnp.sqrt(weight))])
+    spread = weight * params.W @ cov_z
+    yy = (Y @ Y.T).at[:-1, :-1].add(weight * cov_z)
+    ey = (E @ Y.T).at[:, :-1].add(-spread)
+    ee = (E**2).sum(1) + (spread * params.W).sum(1)
+    squares = ((E**2).sum(1) * jnp.exp(-params.log_psi)).sum() + (Z**2).sum()
+    return (yy, ey, ee), -0.5 * (squares + weight * (log_det + mean.size * LOG_2PI))
 
 
 def _posterior_map(params):
-    """log |W W' + Psi| (), B (L, D) with E[z | x] = B (x - b), and the covariance of z given x (L, L)."""
-    num_features, num_latents = params.W.shape
-    scaled = jnp.exp(-params.log_psi)[:, None] * params.W
-    eye = jnp.eye(num_latents, dtype=scaled.dtype)
-    chol = jnp.linalg.cholesky(eye + params.W.T @ scaled)
-    solved = cho_solve((chol, True), jnp.concatenate([scaled.T, eye], 1))
-    log_det = 2 * jnp.log(jnp.diagonal(chol)).sum() + params.log_psi.sum()
-    return log_det, solved[:, :num_features], solved[:, num_features:]
+    """B (L, D) with E[z | x] = B (x - b), the covariance of z given x (L, L), and log |W W' + Psi|.
+
+    By QR of [Psi^-1/2 W; I], not from I + W' Psi^-1 W, which would square what is small beside what is large.
+    """
+    scaled = jnp.exp(-0.5 * params.log_psi)[:, None] * params.W
+    eye = jnp.eye(params.W.shape[1], dtype=scaled.dtype)
+    Q, R = jnp.linalg.qr(jnp.concatenate([scaled, eye]))
+    root = solve_triangular(R, eye)
+    B = root @ (Q[: len(scaled)].T * jnp.exp(-0.5 * params.log_psi)[None])
+    log_det = 2 * jnp.log(jnp.abs(jnp.diagonal(R))).sum() + params.log_psi.sum()
+    return B, root @ root.T, log_det
 
 
-def validate(params, xs):
+def check(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
-    num_features = _shape(xs if isinstance(xs, Summary) else _check_table(xs))[1]
+    check_examples(xs, as_table=True, allow_nan=True)
     if not isinstance(params, LinearGaussianParams):
         raise ValueError(
             f"params are {type(params).__name__}: expected LinearGaussianParams, as linear_gaussian.init makes them"
         )
+    num_features = xs.shape[1]
     W, b, log_psi = (np.asarray(p) for p in params)
     if W.ndim != 2 or W.shape[0] != num_features or b.shape != (num_features,) or log_psi.shape != (num_features,):
         raise ValueError(
@@ -345,41 +381,30 @@ def validate(params, xs):
         raise ValueError("params hold NaN or infinity: expected finite loadings, and noise variances above zero")
 
 
-FACTOR_ANALYSIS = LatentModel(log_joint, posterior, m_step=m_step, check=validate)
+FACTOR_ANALYSIS = LatentModel(
+    log_joint, posterior, statistics, m_step, recentre, FastEStep(summarize, fast_e_step), check
+)
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True))
 
 
-def _shape(xs):
-    """(N, D) of a table or of its summary."""
-    return (int(xs.num_examples), xs.mean.size) if isinstance(xs, Summary) else np.shape(xs)
+def _summary_of(xs):
+    if not hasattr(xs, "content"):
+        return summarize(xs)
+    if xs.mesh is not None:
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    return xs.content
 
 
-def _check_table(xs):
+def _check_can_be_fitted(xs):
     """A table that may hold NaN, but no infinity, no column without an entry, and more than one row."""
     check_examples(xs, as_table=True, allow_nan=True)
-    xs = np.asarray(xs)
     if len(xs) < 2:
         raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
     never = np.all([np.isnan(block).all(0) for block in blocks(xs)], 0)
     if never.any():
         raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
-    return xs
 
 
-def _floor(xs):
-    """The least noise variance of each column of xs (N, D): see the module's guard."""
-    return _floor_of(jnp.nanmean(xs, 0), jnp.nanvar(xs, 0))
-
-
-def _floor_of(means, variances):
-    rounding = (8 * jnp.finfo(variances.dtype).eps * means) ** 2  # what the mean of a constant column is off by
-    varies = variances > rounding
-    average = jnp.where(varies.any(), jnp.where(varies, variances, 0).mean(), 1)
-    return NOISE_FLOOR * jnp.where(varies, variances, average)
-
-
-def _with_noise(W, b, squares, counts, floor, shared_noise):
-    """The M-step's noise: mean squared error per feature (D,), or over all features, but no less than the floor."""
-    psi = jnp.full_like(squares, squares.sum() / counts.sum()) if shared_noise else squares / counts
-    floor = jnp.full_like(psi, floor.max()) if shared_noise else floor
-    return LinearGaussianParams(W, b, jnp.log(jnp.maximum(psi, floor)))
+def _floor_of(variances):
+    """The least noise variance of each feature: see the module's guard."""
+    return NOISE_FLOOR * jnp.maximum(variances, NOISE_FLOOR * variances.mean())

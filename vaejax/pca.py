@@ -186,8 +186,13 @@ def _largest(square, num_latents):
 
 
 def _result(mean, W, values):
+    return PCAResult(mean, orient(W), jnp.maximum(values, 0))
+
+
+def orient(W):
+    """W (D, L), each column or its negative, so that its entry of largest size is positive."""
     largest = jnp.take_along_axis(W, jnp.abs(W).argmax(0, keepdims=True), 0)
-    return PCAResult(mean, W * jnp.where(largest < 0, -1, 1), jnp.maximum(values, 0))
+    return W * jnp.where(largest < 0, -1, 1)
 
 
 @partial(jax.jit, static_argnames=("num_latents", "num_steps"))

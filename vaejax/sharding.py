@@ -28,16 +28,6 @@ class Sharded:
     num_examples: int  # N, at most N'
     mesh: Mesh
 
-    def local(self):
-        """The examples that lie on this host, as numpy arrays: all of them, where there is one host."""
-
-        def rows(leaf):
-            parts = {part.index[0].indices(len(leaf))[0]: part.data for part in leaf.addressable_shards}
-            held = np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
-            return held[: max(self.num_examples - min(parts), 0)]
-
-        return jax.tree.map(rows, self.padded)
-
 
 def shard(xs, mesh=None):
     """Place data over the devices of a mesh, an equal part on each.
@@ -69,9 +59,9 @@ def shard(xs, mesh=None):
 
         def rows(index):
             start, stop, _ = index[0].indices(shape[0])
-            part = np.asarray(leaf[start:stop])
+            part = np.asarray(leaf[start:stop] if start < num_examples else leaf[:1])  # padding, too, can be scored
             part = part.astype(jax.dtypes.canonicalize_dtype(part.dtype), copy=False)
-            return np.pad(part, [(0, stop - start - len(part))] + [(0, 0)] * (part.ndim - 1))
+            return np.pad(part, [(0, stop - start - len(part))] + [(0, 0)] * (part.ndim - 1), mode="edge")
 
         return jax.make_array_from_callback(shape, spread, rows)
 
@@ -98,11 +88,6 @@ def spread_as(data, tree, axis=0):
         return tree
     spec = PartitionSpec(*[None] * axis, data.mesh.axis_names)
     return jax.lax.with_sharding_constraint(tree, NamedSharding(data.mesh, spec))
-
-
-def by_device(data):
-    """The arrays with their padding, if any, and over how many devices they are spread."""
-    return (data.padded, data.mesh.size) if isinstance(data, Sharded) else (data, 1)
 
 
 def drop_padding(data):
