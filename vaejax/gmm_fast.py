@@ -38,7 +38,7 @@ def prepare(xs, weight):
     """Whiten xs (N, D) and lay them out in chunks, with their weights (N,), None for 1 / N each. -> `Whitened`"""
     num_examples, dim = xs.shape
     num_features = _num_features(dim)
-    size = chunk_size(4 * num_features, num_examples)
+    size = min(max(chunk_size(4 * num_features, num_examples), 512), num_examples)  # below, products are too small
     is_stored = num_examples * num_features * xs.dtype.itemsize <= STORED_BYTES
     weight = jnp.full(num_examples, 1 / num_examples, xs.dtype) if weight is None else weight.astype(xs.dtype)
     return _prepare(xs, weight, size, is_stored)
@@ -63,18 +63,18 @@ def e_step(params, data):
     inverse = jax.vmap(lambda f: solve_triangular(f, jnp.eye(len(scale), dtype=f.dtype), lower=True))(factor)
     log_det = jnp.log(jnp.diagonal(params.scale_tril, axis1=1, axis2=2)).sum(1)
     constant = log_pi - log_det - 0.5 * len(scale) * LOG_2PI
-    size = (inverse**2).sum((1, 2)) * (len(scale) + (mean**2).sum(1))  # bounds what is subtracted in expanded squares
+    precision = inverse.transpose(0, 2, 1) @ inverse
+    size = jnp.sqrt((precision**2).sum((1, 2))) * (len(scale) + (mean**2).sum(1))  # of what expanded squares subtract
     loses = jnp.finfo(size.dtype).eps * size.max() > LOST_NATS
-    average = jax.lax.cond(loses, _precise, _expanded, constant, mean, factor, inverse, weight, chunks)
+    average = jax.lax.cond(loses, _precise, _expanded, constant, mean, factor, inverse, precision, weight, chunks)
     (resp, first, second), log_p = average
     return (resp, first @ scale.T, scale @ second @ scale.T), log_p
 
 
-def _expanded(constant, mean, factor, inverse, weight, chunks):
+def _expanded(constant, mean, factor, inverse, precision, weight, chunks):
     """The averages in whitened coordinates, around m_k, from products with the features."""
     dim = mean.shape[1]
     build = _features if chunks.shape[1] == dim else (lambda features: features)
-    precision = inverse.transpose(0, 2, 1) @ inverse
     linear = jnp.einsum("kij,kj->ki", precision, mean)
     i, j = np.triu_indices(dim)
     pair = -jnp.where(i == j, 0.5, 1.0).astype(mean.dtype)
@@ -93,7 +93,7 @@ def _expanded(constant, mean, factor, inverse, weight, chunks):
     return (resp, around, second), log_p
 
 
-def _precise(constant, mean, factor, inverse, weight, chunks):
+def _precise(constant, mean, factor, inverse, precision, weight, chunks):
     """The same without expanded squares."""
     dim = mean.shape[1]
     first_row = 0 if chunks.shape[1] == dim else 1
