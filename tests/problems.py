@@ -114,10 +114,15 @@ def gaussian_log_joint(params, x, z):
     return densities.log_gaussian(x, *params)
 
 
-def gaussian_m_step(params, xs, nodes):
-    del params, nodes
-    centred = xs - xs.mean(0, keepdims=True)
-    return xs.mean(0), jnp.linalg.cholesky(centred.T @ centred / len(xs))
+def gaussian_statistics(params, x, nodes):
+    del params
+    return nodes.weight.sum() * x, nodes.weight.sum() * jnp.outer(x, x)
+
+
+def gaussian_m_step(params, T):
+    del params
+    mean, second = T
+    return mean, jnp.linalg.cholesky(second - jnp.outer(mean, mean))
 
 
 def observed_posterior(params, x, key):
@@ -125,7 +130,7 @@ def observed_posterior(params, x, key):
     return vj.observed()
 
 
-ONE_GAUSSIAN = vj.LatentModel(gaussian_log_joint, observed_posterior, gaussian_m_step)
+ONE_GAUSSIAN = vj.LatentModel(gaussian_log_joint, observed_posterior, gaussian_statistics, gaussian_m_step)
 
 
 def mean_log_gaussian(params, data, key):

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from problems import assert_close
 
 import vaejax as vj
-from vaejax import gmm, gmm_fused
+from vaejax import expectation, gaussian, gmm
 from vaejax import linear_gaussian as lg
 
 ADAM = optax.adam(0.05)
@@ -90,7 +91,7 @@ def fit(xs):
     means, eye = np.float32([[-1] * 16, [1] * 16]), np.float32([np.eye(16)] * 2)
     start = vj.gmm.GMMParams(np.log(np.float32([0.5, 0.5])), means, eye)
     mixture = vj.em(vj.gmm.GMM, start, xs, num_steps=3)[0]
-    factors = vj.em(lg.PPCA, lg.init(lg.summarize(xs), 1), xs, num_steps=50)[0]
+    factors = vj.em(lg.PPCA, lg.init(vj.prepare(lg.PPCA, xs), 1), xs, num_steps=50)[0]
     return np.concatenate([mixture.mu, factors.W.T])
 """,
         share=5,  # 73 MB; a step holds about 25, and np.isnan of the whole would take a quarter, 92
@@ -130,16 +131,36 @@ def test_maximize_on_a_mapped_file_is_maximize(mapped):
         np.testing.assert_array_equal(loaded[1], read[1])
 
 
-@pytest.mark.parametrize("num_examples", [700, 2 * gmm_fused.CHUNK, 3000])  # within a part, one part, many and a rest
+@pytest.mark.parametrize("num_examples", [700, 2048, 3000])  # within a part, two parts, many and a rest
 @pytest.mark.parametrize("tol", [None, 1e-3])
 def test_em_on_a_mapped_file_is_em(mapped, monkeypatch, num_examples, tol):
-    monkeypatch.setattr(gmm_fused, "PART", 2 * gmm_fused.CHUNK * 3 * 8)  # two chunks of three float64
+    monkeypatch.setattr(expectation, "PART_BYTES", 1024 * 3 * 8)
     xs = two_clouds(np.random.default_rng(num_examples), num_examples, 3).astype(float)
     start = gmm.init(xs, 3, KEY)
     loaded = vj.em(gmm.GMM, start, xs, num_steps=40, tol=tol)
-    read = vj.em(gmm.GMM, start, mapped("xs", xs), num_steps=40, tol=tol)
     assert len(loaded[1]) == 40 if tol is None else 2 < len(loaded[1]) < 40
-    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), loaded, read)
+    for fast in (True, False):
+        read = vj.em(gmm.GMM, start, mapped("xs", xs), num_steps=40, tol=tol, fast=fast)
+        jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), loaded, read)
+
+
+def test_every_model_reads_a_mapped_file_part_by_part(mapped, monkeypatch):
+    """A model with missing entries, and one that draws: each example keeps its key, whichever part it is in."""
+    monkeypatch.setattr(expectation, "PART_BYTES", 100 * 3 * 8)
+    xs = two_clouds(np.random.default_rng(0), 250, 3).astype(float)
+    xs[::7, 1] = np.nan
+
+    def posterior(params, x, key):
+        mean, cov = gaussian.conditional(params, x)
+        return vj.sample_nodes(key, mean, jnp.sqrt(jnp.diag(cov)) + ~jnp.isnan(x), 2)
+
+    drawn = gaussian.GAUSSIAN._replace(posterior=posterior)
+    start = gaussian.init(xs)
+    for model, key in ((gaussian.GAUSSIAN, None), (drawn, KEY)):
+        pair = [vj.em(model, start, table, num_steps=5, key=key) for table in (xs, mapped("xs", xs))]
+        jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), *pair)
+        steps = [vj.em_step(model, start, table, key=key) for table in (xs, mapped("xs", xs))]
+        jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), *steps)
 
 
 @pytest.mark.parametrize("model", [lg.PPCA, lg.FACTOR_ANALYSIS])
@@ -154,7 +175,7 @@ def test_a_mapped_file_with_a_hole_is_refused(mapped):
     xs = two_clouds(np.random.default_rng(3), 5000, 4)
     start = gmm.init(xs, 2, KEY)
     xs[4999, 3] = np.nan
-    with pytest.raises(ValueError, match="holds NaN"):
+    with pytest.raises(ValueError, match="1 NaN or infinite entries"):
         vj.em(gmm.GMM, start, mapped("xs", xs), num_steps=1)
 
 

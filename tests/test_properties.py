@@ -288,7 +288,6 @@ TABLES = {  # N examples of D features, some of them hard to fit
 FLAT = {  # of less than full rank, which the linear model takes
     "a column twice": lambda rng, n, d: rng.standard_normal((n, 1)) + np.zeros((1, d)),
     "a constant column": lambda rng, n, d: rng.standard_normal((n, d)) * (np.arange(d) > 0),
-    "one example over and over": lambda rng, n, d: np.repeat(rng.standard_normal((1, d)), n, 0),
 }
 MODELS = {"gmm": gmm.GMM, "ppca": lg.PPCA, "factor analysis": lg.FACTOR_ANALYSIS, "gaussian": gaussian.GAUSSIAN}
 
@@ -312,25 +311,25 @@ def table_of(tables, kind, model, seed, dim, num, scale):
 )
 @given(seeds, sizes, sizes, scales, st.booleans())
 @few
-def test_em_never_falls(model, kind, seed, dim, num, scale, fused):
+def test_em_never_falls(model, kind, seed, dim, num, scale, fast):
     xs = table_of(TABLES | FLAT, kind, model, seed, dim, num, scale)
-    params, history = vj.em(MODELS[model], start_of(model, xs, num, seed), xs, num_steps=30, fused=fused)
+    params, history = vj.em(MODELS[model], start_of(model, xs, num, seed), xs, num_steps=30, fast=fast)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)) and np.isfinite(history[-1])
     assert (np.diff(history) > -1e-6 * (1 + abs(history[1:]))).all()
 
 
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("model", MODELS)
-def test_start_and_data_may_differ_in_precision(model, fused):
+def test_start_and_data_may_differ_in_precision(model, fast):
     """The fit is as precise as the more precise of both."""
     coarse_xs = np.random.default_rng(0).standard_normal((200, 3)).astype(np.float32)
     fine_xs = coarse_xs.astype(float)
     coarse = jax.tree.map(lambda leaf: leaf.astype(np.float32), start_of(model, fine_xs, 2, 0))
     fine, first_coarse = jax.tree.map(lambda leaf: leaf.astype(float), coarse), iter(jax.tree.leaves(coarse)[:1])
     mixed = jax.tree.map(lambda leaf: next(first_coarse, leaf), fine)
-    expected = vj.em(MODELS[model], fine, fine_xs, num_steps=3, fused=fused)
+    expected = vj.em(MODELS[model], fine, fine_xs, num_steps=3, fast=fast)
     for start, xs in ((fine, coarse_xs), (coarse, fine_xs), (mixed, fine_xs)):
-        found = vj.em(MODELS[model], start, xs, num_steps=3, fused=fused)
+        found = vj.em(MODELS[model], start, xs, num_steps=3, fast=fast)
         assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(float)}
         assert_tree_close(found, expected, rtol=1e-5)
 

@@ -94,7 +94,7 @@ def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
             kind = "infinite" if allow_nan else "NaN or infinite"
             raise ValueError(
                 f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
-                "or pass the values together with a mask and let log_joint read the mask"
+                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
             )
     return num_examples
 

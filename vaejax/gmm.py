@@ -210,8 +210,8 @@ def m_step(params, T, min_variance=1e-6):
 def _covariance_of_data(share, mu, cov):
     """Within and between components: sum_k pi_k (Sigma_k + a_k a_k'), with a_k from the mean of the data to mu_k."""
     share = share / share.sum()
-    away = mu - mu[share.argmax()]  # from the largest component, so that a large mean costs no digits
-    away = away - share @ away
+    away = mu - mu[share.argmax()][None]  # from the largest component, so that a large mean costs no digits
+    away = away - (share @ away)[None]
     return jnp.einsum("k,kij->ij", share, cov + away[:, :, None] * away[:, None])
 
 
@@ -227,7 +227,7 @@ def _floored_cholesky(cov, cov_data, floor):
         root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
         return scale @ jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
 
-    above = jnp.isfinite(jnp.linalg.cholesky(white - floor * eye)).all()  # a NaN says: some eigenvalue is below
+    above = jnp.isfinite(jnp.linalg.cholesky(white - floor * eye[None])).all()  # a NaN says: some eigenvalue is below
     return jax.lax.cond(above, lambda: jnp.linalg.cholesky(cov), raise_eigenvalues)
 
 

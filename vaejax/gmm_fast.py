@@ -36,6 +36,7 @@ class Whitened(NamedTuple):
 
 def prepare(xs, weight):
     """Whiten xs (N, D) and lay them out in chunks, with their weights (N,), None for 1 / N each. -> `Whitened`"""
+    xs = jnp.asarray(xs)
     num_examples, dim = xs.shape
     num_features = _num_features(dim)
     size = min(max(chunk_size(4 * num_features, num_examples), 512), num_examples)  # below, products are too small
@@ -78,7 +79,7 @@ def _expanded(constant, mean, factor, inverse, precision, weight, chunks):
     linear = jnp.einsum("kij,kj->ki", precision, mean)
     i, j = np.triu_indices(dim)
     pair = -jnp.where(i == j, 0.5, 1.0).astype(mean.dtype)
-    theta = jnp.concatenate([(constant - 0.5 * (linear * mean).sum(1))[:, None], linear, pair * precision[:, i, j]], 1)
+    theta = jnp.concatenate([(constant - 0.5 * (linear * mean).sum(1))[:, None], linear, pair[None] * precision[:, i, j]], 1)
 
     def of_chunk(chunk):
         features = build(chunk)

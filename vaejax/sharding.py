@@ -70,7 +70,7 @@ def shard(xs, mesh=None):
 
 def replicate_like(data, tree):
     """`tree`, parameters for instance, where the data are: a copy on every device of sharded data, else as it is."""
-    if not isinstance(data, Sharded):
+    if getattr(data, "mesh", None) is None:
         return tree
 
     def copy(leaf):
