@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from vaejax import check as c
+from vaejax.book import check as c
 
 
 def test_seed_comes_from_the_environment(monkeypatch):

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from vaejax import plot
+from vaejax.book import plot
 
 
 @pytest.fixture(autouse=True)

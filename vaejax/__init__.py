@@ -1,11 +1,10 @@
-"""vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
+"""vaejax: from maximum likelihood to the variational autoencoder, on one bound.
 
-import importlib
+What the chapters need around it, checks, data and plots, is in `vaejax.book`, which is imported by itself.
+"""
 
 from vaejax import (
     bounds,
-    check,
-    data,
     densities,
     expectation,
     files,
@@ -37,9 +36,7 @@ __all__ = [
     "LatentModel",
     "Nodes",
     "bounds",
-    "check",
     "cubature_nodes",
-    "data",
     "densities",
     "elbo",
     "em",
@@ -59,7 +56,6 @@ __all__ = [
     "mean_bound",
     "nodes",
     "observed",
-    "plot",
     "quadrature_nodes",
     "sample_nodes",
     "save",
@@ -67,9 +63,3 @@ __all__ = [
     "sharding",
     "vae",
 ]
-
-
-def __getattr__(name):
-    if name == "plot":  # at its first use: importing matplotlib takes ten times longer than all the rest
-        return importlib.import_module("vaejax.plot")
-    raise AttributeError(f"module 'vaejax' has no attribute {name!r}")

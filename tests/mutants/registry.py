@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 class Mutant(NamedTuple):
     name: str
-    module: str  # vaejax/<module>.py
+    module: str  # vaejax/<module>.py, or vaejax/book/<module>.py
     mistake: str  # a sentence for the reader of the table
     edits: tuple  # ((text as it is, text as it would be), ...); the first text occurs once in the file
 
