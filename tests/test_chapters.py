@@ -324,7 +324,7 @@ def test_the_sanitise_file_passes_over_nothing_else(old, new):
     assert OUTPUT.count(old) == 1 and sanitised(OUTPUT.replace(old, new)) != sanitised(OUTPUT)
 
 
-@pytest.mark.parametrize("output", ["3", "3.14", "1e-06", "-0.5", "at 71 minutes", "0x12 = 18", "ok: 3", "so ok: 3 | 4"])
+@pytest.mark.parametrize("output", ["3", "3.14", "1e-06", "-0.5", "at 71 minutes", "0x12 = 18", "so ok: 3 | 4"])
 def test_the_sanitise_file_leaves_other_lines_as_they_are(output):
     assert sanitised(output) == output
 

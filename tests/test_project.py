@@ -30,7 +30,9 @@ def requirements(file):
 
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RANGES = {req.name: req for req in map(Requirement, PYPROJECT["project"]["dependencies"])}
+OF_THE_PACKAGE = PYPROJECT["project"]["dependencies"]
+OF_NOTEBOOKS = PYPROJECT["project"]["optional-dependencies"]["notebooks"]
+RANGES = {req.name: req for req in map(Requirement, OF_THE_PACKAGE + OF_NOTEBOOKS)}
 PINNED = requirements("requirements.txt")
 DEV = requirements("requirements-dev.txt")
 TEACHING = requirements("requirements-teaching.txt")
@@ -38,8 +40,10 @@ BENCH = requirements("requirements-bench.txt")
 
 
 def test_requirements_are_the_ten_of_the_book():
-    expected = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "jupyter", "nbval", "pytest", "tqdm"}
+    package = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm"}
+    expected = package | {"jupyter", "nbval", "pytest"}
     assert set(PINNED) == set(RANGES) == expected
+    assert {Requirement(line).name for line in OF_THE_PACKAGE} == package
     assert not set(DEV) & expected and set(TEACHING) == {"nbgrader"}
 
 
@@ -51,6 +55,30 @@ def test_pins_are_exact_and_inside_the_ranges(req):
     assert spec.operator == "==" and "*" not in spec.version
     if req.name in RANGES:
         assert RANGES[req.name].specifier.contains(spec.version), f"{req} is outside {RANGES[req.name]}"
+
+
+@pytest.mark.parametrize("which", ["lowest", "newest"])
+def test_other_versions_are_tried_with_all_that_runs_a_chapter(which, tmp_path, monkeypatch):
+    import conditions
+
+    commands = []
+    monkeypatch.setattr(conditions.subprocess, "run", lambda command, **_: commands.append(command))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr(conditions, "ROOT", tmp_path)
+    (tmp_path / f".venv-{which}").mkdir()
+    conditions.install(which)
+    *_, words = "\n".join(commands[-1]).partition("\ninstall\n")
+    installed = list(map(Requirement, words.split("\n")[:-2]))  # and then -e and the folder
+    assert [req.name for req in installed] == list(RANGES)
+    for req in installed:
+        lowest = next(spec.version for spec in RANGES[req.name].specifier if spec.operator == ">=")
+        assert str(req) == (f"{req.name}=={lowest}" if which == "lowest" else str(RANGES[req.name]))
+
+
+def test_the_top_of_the_repository_is_short():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    folders = {file.split("/")[0] for file in listed.stdout.splitlines() if "/" in file}
+    assert {folder for folder in folders if folder[0] != "."} <= {"chapters", "data", "docs", "tests", "vaejax"}
 
 
 def test_environment_yml_installs_the_same():
