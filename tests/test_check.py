@@ -329,6 +329,8 @@ def test_a_pick_is_one_statement_or_many(mine, picked, capsys):
     out = polled(mine, capsys)
     assert re.findall(r"^\w+: (.*) \(your pick\)$", out, re.MULTILINE) == picked
     assert "not among" not in out and "open" not in out
+    found, wrong = re.search(r"you picked (\d) of the 2 that are right, and (\d) that are wrong", out).groups()
+    assert int(found) + int(wrong) == len(picked)
 
 
 def test_statements_may_be_numbers_or_pairs(capsys):

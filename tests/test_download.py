@@ -125,7 +125,7 @@ def test_a_cache_that_cannot_be(name, address, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VAEJAX_CACHE", str(tmp_path / "file"))
     monkeypatch.setitem(download.MIRRORS, name, [address + "good/"])
-    with pytest.raises(OSError, match=r"cannot be kept in .*VAEJAX_CACHE.*vaejax\.data\.load"):
+    with pytest.raises(OSError, match=r"cannot be kept in .*VAEJAX_CACHE.*vaejax\.book\.data\.load"):
         data.load(name)
 
 
