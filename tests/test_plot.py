@@ -255,7 +255,11 @@ REFUSED = {
     "labels of others": (lambda: plot.cloud(FIVE, labels=[1, 2], **XY), "labels: got shape (2,), expected (5,)"),
     "a cross": (lambda: plot.cloud(FIVE, cross=3, **XY), "cross: got shape (), expected (2,)"),
     "numerals": (lambda: plot.numerals(FIVE, [1], **XY), "labels: got shape (1,), expected (5,)"),
-    "bars": (lambda: plot.bars([1, 2], "a", "bc", ylabel="y"), "parts: got shape (2,), expected (P, 2)"),
+    "bars": (lambda: plot.bars([1, 2], "a", "bc", ylabel="y"), "parts: got shape (2,), expected (P, M)"),
+    "bars and more names": (
+        lambda: plot.bars([[1, 2]], "x", "abc", ylabel="y"),
+        "names: got 3, expected 2, one for each",
+    ),
     "bars without a name": (lambda: plot.bars([[1, 2]], "xy", "bc", ylabel="y"), "labels: got 2, expected 1"),
     "millions of bins": (
         lambda: plot.histogram(FIVE[0], bins=10**7, xlabel="x"),

@@ -66,7 +66,8 @@ def numerals(points, labels, *, xlabel, ylabel):
 
 def bars(parts, labels, names, *, ylabel):
     """A bar for each of `names` (M,), made of `parts` (P, M) on top of each other, from the first one up."""
-    parts = _array("parts", parts, "P", len(names))
+    parts = _array("parts", parts, "P", "M")
+    _one_each("names", names, parts.T)
     _one_each("labels", labels, parts)
     fig, ax = plt.subplots()
     for i, (part, label) in enumerate(zip(parts, labels, strict=True)):
