@@ -68,7 +68,7 @@ bench-quick: .venv-bench/ready ## the same on small problems, in a minute or two
 	@.venv-bench/bin/python tests/benchmarks/run.py --quick
 
 reproduce: .venv/ready-dev ## train the VAE and IWAE of Burda et al. on MNIST (days on a CPU; ARGS="--epochs 4" less)
-	@$(BIN)/python reproduce/burda.py $(ARGS)
+	@$(BIN)/python tests/benchmarks/burda.py $(ARGS)
 
 data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaejax.download import read_idx
+from vaejax.book.download import read_idx
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where `apt install dataset-fashion-mnist` puts it
 

@@ -81,7 +81,8 @@ def install(which):
 
     from packaging.requirements import Requirement
 
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["notebooks"]
     if which == "lowest":
         bounds = [(req.name, spec.version) for req in map(Requirement, needed) for spec in req.specifier
                   if spec.operator == ">="]  # fmt: skip

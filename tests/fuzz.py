@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 import vaejax as vj
-from vaejax import download
+from vaejax.book import download
 
 LIKE = {"half": np.zeros(3, np.float16), "W": np.ones((4, 2), np.float32), "n": np.arange(3, dtype=np.int32)}
 HEADERS = [  # what may stand in the header of an array, and should not

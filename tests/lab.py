@@ -229,7 +229,8 @@ def printed(notebook, cell_id):
 
 
 def words(cell):
-    """What a cell has printed, but for the milliseconds, and the names of its errors."""
+    """What a cell has printed, but for milliseconds and what checks have measured, and the names of its errors."""
     said = "".join(output.get("text") or output.get("ename") or "" for output in cell.get("outputs", []))
     said = re.sub(r"[^\n]*\r| {9,}", "", said)  # what is left of a progress bar, where ten seconds were not enough
+    said = re.sub(r"^((?:ok|seen): [^|\n]*\|).*$", r"\1", said, flags=re.MULTILINE)
     return re.sub(r"[\d.]+ ms", "some ms", said)

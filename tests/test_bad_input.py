@@ -10,8 +10,9 @@ import optax
 import pytest
 
 import vaejax as vj
-from vaejax import check, data, densities, gaussian, gmm, vae
+from vaejax import densities, gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
+from vaejax.book import check, data
 
 KEY = jax.random.key(0)
 XS = np.random.default_rng(0).standard_normal((30, 2))

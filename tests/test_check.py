@@ -1,8 +1,14 @@
+import itertools
+import os
+import re
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
 
-from vaejax import check as c
+from vaejax.book import check as c
 
 
 def test_seed_comes_from_the_environment(monkeypatch):
@@ -17,37 +23,65 @@ def test_seed_comes_from_the_environment(monkeypatch):
 
 NORMAL = np.random.default_rng(0).standard_normal((1000, 2))
 SIGNS = np.tile([[1.0, 1], [-1, -1]], (50, 1))  # mean 0, standard error 0.1005
-
+COIN = np.arange(100) < 36  # mean 0.36, standard error 0.04824
 SIX = "within 6 standard errors"
+INF = np.inf
 
 PASS = [
-    (lambda: c.check_true("claim", True), "ok: claim\n"),
-    (lambda: c.check_true("claim", np.array([True, True])), "ok: claim\n"),
-    (lambda: c.check_equal("claim", [1, 2], [1, 2]), "ok: claim\n"),
-    (lambda: c.check_close("claim", [1.0, 2.05], [1, 2], atol=0.1), "ok: claim (within 0.1)\n"),
-    (lambda: c.check_close("claim", [1.0, 1.05], 1, atol=0.1), "ok: claim (within 0.1)\n"),
-    (lambda: c.check_mean("claim", NORMAL, [0, 0]), "ok: claim (within 6 standard errors)\n"),
-    (lambda: c.check_mean("claim", NORMAL[:, 0], 0, num_se=7), "ok: claim (within 7 standard errors)\n"),
-    (lambda: c.check_mean("so", SIGNS, [0.6, -0.6]), f"ok: so ({SIX})\n"),
-    (lambda: c.check_increasing("claim", [1, 1, 2]), "ok: claim\n"),
-    (lambda: c.check_increasing("claim", [1, 0.9999, 2], slack=1e-3), "ok: claim (slack 0.001)\n"),
-    (lambda: c.check_increasing("claim", [[3, 4], [1, 2]]), "ok: claim\n"),
-    (lambda: c.check_bound("claim", [1, 2], 2), "ok: claim\n"),
-    (lambda: c.check_bound("claim", 2.0001, [2, 3], slack=1e-3), "ok: claim (slack 0.001)\n"),
-    (lambda: c.check_true("claim", ...), "to do: claim\n"),
-    (lambda: c.check_equal("claim", ..., 1), "to do: claim\n"),
-    (lambda: c.check_close("claim", ..., 1, atol=1), "to do: claim\n"),
-    (lambda: c.check_mean("claim", ..., 1), "to do: claim\n"),
-    (lambda: c.check_increasing("claim", ...), "to do: claim\n"),
-    (lambda: c.check_bound("claim", ..., 1), "to do: claim\n"),
-    (lambda: c.check_bound("claim", 1, ...), "to do: claim\n"),
+    (lambda: c.check_true("claim", True), "ok: claim"),
+    (lambda: c.check_true("claim", np.array(True)), "ok: claim"),
+    (lambda: c.check_true("claim", np.full((3, 4), True)), "ok: claim | true in 12 of 12 places"),
+    (lambda: c.check_equal("claim", 60, 60.0), "ok: claim | 60 = 60"),
+    (lambda: c.check_equal("claim", [1, 20], [1, 20]), "ok: claim | [1 20] = [1 20]"),
+    (lambda: c.check_equal("claim", np.zeros(9), 0), "ok: claim | [0 0 ... 0 0] = 0"),
+    (lambda: c.check_equal("claim", np.eye(2), np.eye(2)), "ok: claim | [[1 0] [0 1]] = [[1 0] [0 1]]"),
+    (lambda: c.check_equal("claim", "two\nlines", "two\nlines"), "ok: claim | two lines = two lines"),
+    (lambda: c.check_equal("claim", INF, INF), "ok: claim | inf = inf"),
+    (
+        lambda: c.check_close("claim", [1.0, 2.0321], [1, 2], atol=0.1),
+        "ok: claim (within 0.1) | largest difference 0.032",
+    ),
+    (lambda: c.check_close("claim", [1.0, 0.968], 1, atol=0.1), "ok: claim (within 0.1) | largest difference 0.032"),
+    (lambda: c.check_close("claim", [INF, -INF], [INF, -INF], atol=0), "ok: claim (within 0) | largest difference 0"),
+    (lambda: c.check_mean("claim", COIN, 0.4), f"ok: claim ({SIX}) | 0.36, expected 0.4, 0.8 standard errors off"),
+    (lambda: c.check_mean("claim", NORMAL[:, 0], 0, num_se=7), "ok: claim (within 7 standard errors) | "),
+    (
+        lambda: c.check_mean("so", SIGNS, [0.6, -0.5]),
+        f"ok: so ({SIX}) | [0 0], expected [0.6 -0.5], at most 6.0 standard errors off",
+    ),
+    (lambda: c.check_mean("claim", np.full(50, 0.1), 0.1), f"ok: claim ({SIX}) | 0.1, expected 0.1, "),
+    (lambda: c.check_mean("claim", np.full(50, 0.1, np.float32), 0.1), f"ok: claim ({SIX}) | 0.1, expected 0.1, "),
+    (lambda: c.check_mean("claim", np.full((10**5, 2), 0.1), 0.1), f"ok: claim ({SIX}) | "),
+    (lambda: c.check_mean("claim", np.full(50, 1e9) + 1e-7, 1e9), f"ok: claim ({SIX}) | 1e+09, expected 1e+09, "),
+    (lambda: c.check_increasing("claim", [1, 1.5, 2.25]), "ok: claim | smallest step 0.5"),
+    (lambda: c.check_increasing("claim", [1, 1, 2]), "ok: claim | smallest step 0"),
+    (
+        lambda: c.check_increasing("claim", [1, 0.9999, 2], slack=1e-3),
+        "ok: claim (slack 0.001) | smallest step -0.0001",
+    ),
+    (lambda: c.check_increasing("claim", [[3, 4], [1, 2]]), "ok: claim | smallest step 1"),
+    (lambda: c.check_increasing("claim", [-INF, -INF, 0, INF, INF]), "ok: claim | smallest step 0"),
+    (lambda: c.check_bound("claim", 0.8612, 0.9), "ok: claim | 0.8612 <= 0.9"),
+    (lambda: c.check_bound("claim", -1130.24, -INF, slack=INF), "ok: claim (slack inf) | -1130 <= -inf"),
+    (lambda: c.check_bound("claim", [1, 2], 2.041), "ok: claim | largest excess -0.041"),
+    (lambda: c.check_bound("claim", 2.0001, [2, 3], slack=1e-3), "ok: claim (slack 0.001) | largest excess 0.0001"),
+    (lambda: c.check_bound("claim", [-INF, 1, INF], [-INF, INF, INF]), "ok: claim | largest excess 0"),
+    (lambda: c.check_true("claim", ...), "to do: claim"),
+    (lambda: c.check_equal("claim", ..., 1), "to do: claim"),
+    (lambda: c.check_close("claim", ..., 1, atol=1), "to do: claim"),
+    (lambda: c.check_mean("claim", ..., 1), "to do: claim"),
+    (lambda: c.check_increasing("claim", ...), "to do: claim"),
+    (lambda: c.check_bound("claim", ..., 1), "to do: claim"),
+    (lambda: c.check_bound("claim", 1, ...), "to do: claim"),
 ]
 
 
 @pytest.mark.parametrize(("call", "prints"), PASS)
-def test_what_holds_is_printed_without_its_digits(call, prints, capsys):
+def test_what_holds_is_printed_with_what_was_measured(call, prints, capsys):
     call()
-    assert capsys.readouterr().out == prints
+    out = capsys.readouterr().out
+    assert out.startswith(prints) if prints[-1] == " " else out == prints + "\n"  # a blank: the rest is open
+    assert out.endswith("\n") and len(out.splitlines()) == 1 and len(out) < 130
 
 
 FAIL = [
@@ -69,16 +103,33 @@ FAIL = [
     (lambda: c.check_mean("claim", SIGNS, [0, 0.61]), "standard error"),
     (lambda: c.check_increasing("claim", [1, 0.5, 2]), "largest fall 0.5"),
     (lambda: c.check_close("claim", np.nan, 1, atol=0.1), "claim"),
-    (lambda: c.check_close("claim", np.inf, np.inf, atol=0.1), "claim"),
+    (lambda: c.check_close("claim", [np.nan, 1], [np.nan, 1], atol=0.1), "claim"),
+    (lambda: c.check_close("claim", INF, -INF, atol=0.1), "largest difference inf"),
+    (lambda: c.check_close("claim", INF, 1, atol=0.1), "largest difference inf"),
+    (lambda: c.check_close("claim", 1e308, -1e308, atol=0.1), "largest difference inf"),
     (lambda: c.check_close("claim", [], [], atol=1), "nothing to check"),
     (lambda: c.check_close("claim", [[1.0]], [1.0], atol=1), "shape"),
     (lambda: c.check_mean("claim", NORMAL + 1, [0, 0]), "standard error"),
+    (lambda: c.check_mean("claim", np.full(50, 0.1), 0.1 + 1e-15), "standard error 0"),
+    (lambda: c.check_mean("claim", np.full(50, 0.1, np.float32), 0.1 + 1e-6), "standard error 0"),
+    (lambda: c.check_mean("claim", np.zeros(50), 1e-300), "standard error 0"),
+    (lambda: c.check_mean("claim", np.full(50, INF), 3), "got inf, expected 3"),
+    (lambda: c.check_mean("claim", np.full(50, INF), INF), "got inf, expected inf"),
+    (lambda: c.check_mean("claim", np.where(COIN, np.nan, 1), 1), "got nan"),
+    (lambda: c.check_mean("claim", NORMAL, [0, np.nan]), "expected"),
     (lambda: c.check_increasing("claim", [1, 0.9]), "largest fall 0.1"),
     (lambda: c.check_increasing("claim", [[1, 2, 3], [4, 5, 4.5]]), "largest fall 0.5"),
     (lambda: c.check_increasing("claim", [1, np.nan, 2]), "claim"),
+    (lambda: c.check_increasing("claim", [1, INF, INF, 1]), "largest fall inf"),
+    (lambda: c.check_increasing("claim", [INF, -INF]), "largest fall inf"),
+    (lambda: c.check_increasing("claim", [INF, np.nan]), "claim"),
     (lambda: c.check_increasing("claim", [1]), "nothing to check"),
     (lambda: c.check_bound("claim", 2, [3, 1.5]), "largest excess 0.5"),
     (lambda: c.check_bound("claim", np.nan, 1), "claim"),
+    (lambda: c.check_bound("claim", [1, np.nan], [2, np.nan]), "claim"),
+    (lambda: c.check_bound("claim", INF, -INF), "largest excess inf"),
+    (lambda: c.check_bound("claim", [INF, 1], 2), "largest excess inf"),
+    (lambda: c.check_equal("claim", [1, np.nan], [1, np.nan]), "claim: got"),
     (lambda: c.check_bound("claim", [], 1), "nothing to check"),
     (lambda: c.check_bound("claim", np.zeros(3), np.ones((3, 1))), r"shapes \(3,\) and \(3, 1\), expected the same"),
     (lambda: c.check_close("claim", np.uint8([1]), np.uint8([3]), atol=1), "largest difference 2"),  # 1 - 3 is no 254
@@ -87,7 +138,6 @@ FAIL = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.parametrize(("call", "says"), FAIL)
 def test_what_does_not_hold_raises(call, says, capsys):
     with pytest.raises(AssertionError, match=says):
@@ -102,6 +152,24 @@ def test_misuse_is_refused():
         c.check_mean("claim", [1.0, 2.0], 1.5)
     with pytest.raises(ValueError, match=r"got shape \(\)"):
         c.check_mean("claim", 3.0, 3)
+
+
+@pytest.mark.parametrize("claim", ["p(x | z)", "two\nlines", "a line\n", "a line\r", "", "\u2028", None, 3])
+def test_a_claim_is_one_line_without_a_bar(claim, capsys):
+    calls = [
+        lambda: c.check_true(claim, True),
+        lambda: c.check_true(claim, False),
+        lambda: c.check_equal(claim, 1, 1),
+        lambda: c.check_close(claim, ..., 1, atol=1),
+        lambda: c.check_mean(claim, NORMAL, 0),
+        lambda: c.check_increasing(claim, [1, 2]),
+        lambda: c.check_bound(claim, 1, 2),
+        lambda: c.report(claim, 1),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"the claim is {re.escape(repr(claim))}: expected one line of words"):
+            call()
+    assert capsys.readouterr().out == ""
 
 
 NOT_NUMBERS = [
@@ -137,3 +205,224 @@ def test_check_mean_has_the_false_alarm_rate_it_promises():
                 failures[num_se] += 1
     assert abs(failures[2] / 2000 - 0.0455) < 6 * np.sqrt(0.0455 * 0.9545 / 2000)
     assert failures[6] == 0
+
+
+SEEN = [
+    (0.0, "0"),
+    (0.96123, "0.9612"),
+    (-80.7512, "-80.75"),
+    (1130.24, "1130"),
+    (123456.7, "123457"),
+    (3.21987e-5, "3.22e-05"),
+    (1.5e12, "1.5e+12"),
+    (20_000, "20000"),
+    (np.float32(0.1), "0.1"),
+    (jax.numpy.bfloat16(0.5), "0.5"),
+    (np.nan, "nan"),
+    (-INF, "-inf"),
+    (True, "True"),
+    ("eight of ten", "eight of ten"),
+    ("two\nlines", "two lines"),
+    ([1, 20, 3], "[1 20 3]"),
+    (np.array([1 / 3, 2 / 3, 100]), "[0.3333 0.6667 100]"),
+    (np.linspace(0, 1, 1001), "[0 0.001 ... 0.999 1]"),
+    (np.array([[1.0, 2], [3, 4.5]]), "[[1 2] [3 4.5]]"),
+    (["a", "b"], "['a' 'b']"),
+    (jax.numpy.arange(3), "[0 1 2]"),
+]
+
+
+@pytest.mark.parametrize(("value", "prints"), SEEN)
+def test_a_report_is_brief(value, prints, capsys):
+    c.report("nats gained", value)
+    assert capsys.readouterr().out == f"seen: nats gained | {prints}\n"
+
+
+def test_a_report_waits_for_an_answer(capsys):
+    c.report("nats gained", ...)
+    assert capsys.readouterr().out == "to do: nats gained\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "nats: got None, expected a number, an array or a string; does the function return its result"),
+        ({"a": 1}, "nats: got dict, expected a number"),
+        (1j, "nats: got complex, expected a number"),
+        ([1, [2]], "nats: got list, expected a number"),
+        (np.ma.ones(2), "nats: got MaskedArray, expected a number"),
+        (jax.random.key(0), "expected a number"),
+        (np.sin, "nats: got ufunc, expected a number"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused(value, says, capsys):
+    with pytest.raises(TypeError, match=says):
+        c.report("nats", value)
+    assert capsys.readouterr().out == ""
+
+
+def test_inside_a_compiled_function_there_is_no_number_to_report():
+    with pytest.raises(TypeError, match="inside jit, vmap and grad there is no number yet"):
+        jax.jit(lambda x: c.report("nats", x))(1.0)
+    with pytest.raises(TypeError, match="inside jit, vmap and grad there is no number yet"):
+        jax.grad(lambda x: (c.report("nats", x), x)[1])(1.0)
+
+
+POLL = {
+    "it never falls": (True, "each half of a step climbs."),
+    "it finds the top": (False, "it climbs the hill on which it started."),
+    "it needs no rate": (True, "the maximum of a step is a formula."),
+}
+
+
+def polled(mine, capsys, answers=POLL):
+    c.poll(answers, mine)
+    return capsys.readouterr().out
+
+
+def test_a_poll_says_what_is_right_and_why(capsys):
+    assert polled({"it finds the top", "it never falls"}, capsys) == (
+        "right: it never falls (your pick)\n"
+        "    each half of a step climbs.\n"
+        "wrong: it finds the top (your pick)\n"
+        "    it climbs the hill on which it started.\n"
+        "right: it needs no rate\n"
+        "    the maximum of a step is a formula.\n"
+        "you picked 1 of the 2 that are right, and 1 that are wrong\n"
+    )
+
+
+@pytest.mark.parametrize("mine", [..., [...], (..., ...)])
+def test_a_poll_waits_for_an_answer(mine, capsys):
+    out = polled(mine, capsys)
+    assert out == (
+        "your pick is open: put one or more of these in the place of the dots\n"
+        "    it never falls\n    it finds the top\n    it needs no rate\n"
+    )
+
+
+FALLS = "it never falls"
+NEEDS = "it needs no rate"
+BOTH = [FALLS, NEEDS]
+
+
+@pytest.mark.parametrize(
+    ("mine", "picked"),
+    [
+        (FALLS, [FALLS]),
+        (np.str_(FALLS), [FALLS]),
+        (BOTH, BOTH),
+        (BOTH[::-1], BOTH),
+        (tuple(BOTH), BOTH),
+        (frozenset(BOTH), BOTH),
+        (iter(BOTH), BOTH),
+        (np.array(BOTH), BOTH),
+        (BOTH + BOTH, BOTH),
+        ([FALLS, ...], [FALLS]),
+        ({FALLS: True, "it finds the top": False}, [FALLS]),
+        (POLL.keys(), list(POLL)),
+        ([], []),
+        (set(), []),
+    ],
+)
+def test_a_pick_is_one_statement_or_many(mine, picked, capsys):
+    out = polled(mine, capsys)
+    assert re.findall(r"^\w+: (.*) \(your pick\)$", out, re.MULTILINE) == picked
+    assert "not among" not in out and "open" not in out
+    found, wrong = re.search(r"you picked (\d) of the 2 that are right, and (\d) that are wrong", out).groups()
+    assert int(found) + int(wrong) == len(picked)
+
+
+def test_statements_may_be_numbers_or_pairs(capsys):
+    answers = {1: (True, "one."), (2, 3): (np.bool_(False), "a pair.")}
+    for mine, picked in ((1, "1"), (np.int32(1), "1"), (np.array([1]), "1"), (jax.numpy.ones(1, int), "1"),
+                         ([jax.numpy.int32(1)], "1"), ((2, 3), "(2, 3)"), ([(2, 3)], "(2, 3)")):  # fmt: skip
+        assert re.findall(r"^\w+: (.*) \(your pick\)$", polled(mine, capsys, answers), re.MULTILINE) == [picked]
+
+
+class Hostile:
+    def __getattr__(self, name):
+        raise RuntimeError
+
+    def __iter__(self):
+        raise RuntimeError
+
+    def __hash__(self):
+        raise RuntimeError
+
+    def __eq__(self, other):
+        raise RuntimeError
+
+    def __bool__(self):
+        raise RuntimeError
+
+    def __repr__(self):
+        raise RuntimeError
+
+
+def broken():
+    yield FALLS
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("mine", "says"),
+    [
+        (lambda: "it never fall", "'it never fall'"),
+        (lambda: {"z", "y", FALLS}, "'y', 'z'"),
+        (lambda: None, "None"),
+        (lambda: 3, "3"),
+        (lambda: [[FALLS]], "['it never falls']"),
+        (lambda: [("a", [])], "('a', [])"),
+        (lambda: {FALLS: np.ones(2)}, "what you wrote"),
+        (lambda: jax.random.key(0), ""),
+        (lambda: np.nan, "nan"),
+        (lambda: b"it never falls", ""),
+        (lambda: object, "object"),
+        (lambda: broken(), "what you wrote"),
+        (lambda: Hostile(), "what you wrote"),
+        (lambda: [Hostile()], ""),
+        (lambda: itertools.count(), "0, 1, 10, 100, 1000"),
+        (lambda: jax.nn.relu, ""),
+    ],
+)
+def test_no_pick_raises_and_what_is_unknown_is_told(mine, says, capsys):
+    out = polled(mine(), capsys)
+    assert out.count("right: ") == 2 and out.count("wrong: ") == 1
+    (last,) = re.findall(r"^not among the statements: (.*); write them as they stand above$", out, re.MULTILINE)
+    assert says in last
+    assert ("(your pick)" in out) == ("'y', 'z'" in last)
+
+
+def test_a_poll_prints_the_same_whatever_the_order_of_a_set():
+    code = "from vaejax.book import check; check.poll({c: (c > 'd', 'so.') for c in 'abcdefgh'}, set('hbdxyzw'))"
+    outs = set()
+    for seed in "123":
+        env = os.environ | {"PYTHONHASHSEED": seed}
+        outs.add(
+            subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+        )
+    assert len(outs) == 1 and "not among the statements: 'w', 'x', 'y', 'z';" in outs.pop()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        [("a", True, "why")],
+        None,
+        {"a": True},
+        {"a": (True,)},
+        {"a": ("yes", "why")},
+        {"a": (1, "why")},
+        {"a": (True, "")},
+        {"a": (True, None)},
+        {"a": "ab"},
+        {"a": (True, "why"), "b": (True, "why", "more")},
+    ],
+)
+@pytest.mark.parametrize("mine", [..., "a"])
+def test_malformed_answers_are_the_authors_to_mend(answers, mine, capsys):
+    with pytest.raises(ValueError, match=r"expected .*(is it right, why|True or False, why it is so)\)"):
+        c.poll(answers, mine)
+    assert capsys.readouterr().out == ""

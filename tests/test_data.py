@@ -9,7 +9,7 @@ import pytest
 from problems import assert_close
 from scipy import stats
 
-from vaejax import data
+from vaejax.book import data
 
 
 def test_old_faithful():

@@ -14,7 +14,7 @@ import threading
 import numpy as np
 import pytest
 
-from vaejax import data, download
+from vaejax.book import data, download
 
 RNG = np.random.default_rng(0)
 ARRAYS = [
@@ -113,7 +113,9 @@ def test_what_a_mirror_may_do(name, kinds, said, address, monkeypatch, tmp_path)
     monkeypatch.setitem(download.MIRRORS, name, mirrors)
     with pytest.raises(ConnectionError, match=re.escape(said)) as caught:
         data.load(name)
-    assert f"vaejax.data.load('{NAMES[name]}')" in str(caught.value) and all(m in str(caught.value) for m in mirrors)
+    assert f"vaejax.book.data.load('{NAMES[name]}')" in str(caught.value) and all(
+        m in str(caught.value) for m in mirrors
+    )
     assert files_of(tmp_path) == []
     monkeypatch.setitem(download.MIRRORS, name, [*mirrors, address + "good/"])  # the next one has it
     assert data.load(name).train_labels.shape == (7,) and files_of(tmp_path) == sorted(download.FILES)
@@ -123,7 +125,7 @@ def test_a_cache_that_cannot_be(name, address, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VAEJAX_CACHE", str(tmp_path / "file"))
     monkeypatch.setitem(download.MIRRORS, name, [address + "good/"])
-    with pytest.raises(OSError, match=r"cannot be kept in .*VAEJAX_CACHE.*vaejax\.data\.load"):
+    with pytest.raises(OSError, match=r"cannot be kept in .*VAEJAX_CACHE.*vaejax\.book\.data\.load"):
         data.load(name)
 
 
@@ -136,7 +138,7 @@ def test_without_pooch(name, monkeypatch):
 def test_two_processes_at_once(name, address, tmp_path):
     program = """if True:
         import json, sys
-        from vaejax import data, download
+        from vaejax.book import data, download
         name, address, sha256 = json.loads(sys.argv[1])
         download.MIRRORS[name], download.SHA256[name] = [address + "good/"], sha256
         input()

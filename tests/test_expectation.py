@@ -79,7 +79,9 @@ def test_any_number_of_steps_is_one_program_and_any_number_can_be_done():
         assert_close(vj.em(model, start, xs, num_steps=num_steps)[1], history[:num_steps], atol=0)
     assert expectation._steps._cache_size() == compiled and len(history) == 2 * expectation.BLOCK + 5
     half, _ = vj.em(model, start, xs, num_steps=5)
-    jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-12), vj.em(model, half, xs, num_steps=len(history) - 5)[0], long)
+    jax.tree.map(
+        lambda a, b: assert_close(a, b, atol=1e-12), vj.em(model, half, xs, num_steps=len(history) - 5)[0], long
+    )
 
 
 def online(model, start, batches, rate, blend=vj.blend):

@@ -88,7 +88,7 @@ def test_a_full_disk_under_a_download_is_named_and_nothing_half_stays(tmp_path, 
     done = run(
         """if True:
         import hashlib, http.server, os, sys, threading
-        from vaejax import download
+        from vaejax.book import download
         content = bytes(100_000)
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):

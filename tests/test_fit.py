@@ -379,7 +379,9 @@ def one_half(params, x, nodes):
 
 
 def test_a_posterior_that_became_nan_stops_the_fit():
-    model = vj.LatentModel(lambda params, x, z: -0.5 * (x[0] - z) ** 2, nan_posterior, one_half, lambda p, T: p * jnp.nan)
+    model = vj.LatentModel(
+        lambda params, x, z: -0.5 * (x[0] - z) ** 2, nan_posterior, one_half, lambda p, T: p * jnp.nan
+    )
     with pytest.raises(FloatingPointError, match="nan at step 1"):
         vj.em(model, jnp.zeros(2), np.ones((3, 1)), num_steps=4)
 

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 
 import vaejax as vj
 from vaejax import gaussian as g
+from vaejax.book import data
 
 
 def random_problem(seed, num_examples=50, dim=3, missing=0.3):
@@ -123,7 +124,7 @@ def test_a_row_with_nothing_in_it_contributes_nothing():
 
 
 def test_air_quality():
-    xs = vj.data.load("air_quality").xs[:, :4].astype(float)
+    xs = data.load("air_quality").xs[:, :4].astype(float)
     params, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=100)
     assert np.diff(history).min() > -1e-9
     filled = jax.vmap(g.impute, (None, 0))(params, xs)

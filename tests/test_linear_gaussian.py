@@ -154,7 +154,9 @@ def test_noise_of_a_thousandth_does_not_make_float32_fall(fast):
 
 def test_a_root_of_float32_alone_would_lose_small_noise():
     rng = np.random.default_rng(0)
-    xs = (rng.standard_normal((3000, 2)) @ rng.standard_normal((2, 6)) + 1e-3 * rng.standard_normal((3000, 6))).astype("f")
+    xs = (rng.standard_normal((3000, 2)) @ rng.standard_normal((2, 6)) + 1e-3 * rng.standard_normal((3000, 6))).astype(
+        "f"
+    )
     with jax.enable_x64(False):
         root = np.asarray(lg.summarize(xs).root, float)
     exact = np.cov(xs.astype(float).T, bias=True)

@@ -1,10 +1,12 @@
 """Wrong plots pass nbval, which never compares pictures. So: what was drawn is what was passed in."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from vaejax import plot
+from vaejax.book import plot
 
 
 @pytest.fixture(autouse=True)
@@ -149,9 +151,9 @@ def test_a_hole_in_a_matrix_leaves_the_other_colours():
 
 
 def test_pictures_without_a_title_or_a_shape_are_refused():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="titles: got 2, expected 3, one for each"):
         plot.images(np.zeros((3, 2, 2)), num_columns=3, titles=["a", "b"])
-    with pytest.raises(ValueError, match=r"shape \(3, 4\): expected \(N, H, W\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, 4\), expected \(N, H, W\)"):
         plot.images(np.zeros((3, 4)), num_columns=3)
 
 
@@ -233,3 +235,112 @@ def test_what_is_left_out_is_not_drawn():
     one, other = plot.paths(points, points[:0], [points, points], ["a", "b"]).axes
     assert one.get_legend() is None and (one.get_title(), other.get_title()) == ("a", "b")
     assert legend(plot.paths(points, points, [points], ["a"]).axes[0]) == ["kept back", "seen"]
+
+
+XY = {"xlabel": "x", "ylabel": "y"}
+FIVE = np.arange(10.0).reshape(5, 2)
+ROUND = (np.zeros(2), np.eye(2))
+MIXTURE = (None, np.zeros((1, 2)), np.ones((1, 2)))
+REFUSED = {
+    "no numbers": (lambda: plot.curve(["a", "b"], [1, 2], **XY), "x: got list, expected real numbers (M,)"),
+    "complex": (lambda: plot.curve([1, 2], [1j, 2], **XY), "ys[0]: got list, expected real numbers (2,)"),
+    "a mask": (lambda: plot.cloud(np.ma.ones((2, 2)), **XY), "points: got MaskedArray, expected real numbers (N, 2)"),
+    "None": (lambda: plot.curve([1, 2], None, **XY), "ys[0]: got NoneType"),
+    "another length": (lambda: plot.curves([1, 2], [[1, 2], [1]], None, **XY), "ys[1]: got shape (1,), expected (2,)"),
+    "no list of lines": (lambda: plot.curves([1, 2], 3, None, **XY), "ys: got int, expected a list of arrays"),
+    "a label missing": (lambda: plot.curves([1], [[1], [2]], ["a"], **XY), "labels: got 1, expected 2, one for each"),
+    "one label": (lambda: plot.curves([1], [[1], [2]], 3, **XY), "labels: got int, expected 2, one for each"),
+    "dots": (lambda: plot.curve([1], [1], dots=[1, 2, 3], **XY), "dots: got shape (3,), expected (2, N)"),
+    "points in space": (lambda: plot.cloud(np.zeros((4, 3)), **XY), "points: got shape (4, 3), expected (N, 2)"),
+    "labels of others": (lambda: plot.cloud(FIVE, labels=[1, 2], **XY), "labels: got shape (2,), expected (5,)"),
+    "a cross": (lambda: plot.cloud(FIVE, cross=3, **XY), "cross: got shape (), expected (2,)"),
+    "numerals": (lambda: plot.numerals(FIVE, [1], **XY), "labels: got shape (1,), expected (5,)"),
+    "bars": (lambda: plot.bars([1, 2], "a", "bc", ylabel="y"), "parts: got shape (2,), expected (P, M)"),
+    "bars and more names": (
+        lambda: plot.bars([[1, 2]], "x", "abc", ylabel="y"),
+        "names: got 3, expected 2, one for each",
+    ),
+    "bars without a name": (lambda: plot.bars([[1, 2]], "xy", "bc", ylabel="y"), "labels: got 2, expected 1"),
+    "millions of bins": (
+        lambda: plot.histogram(FIVE[0], bins=10**7, xlabel="x"),
+        "bins are 10000000: expected 1 to 1000",
+    ),
+    "as many edges": (
+        lambda: plot.histogram(FIVE[0], bins=range(1002), xlabel="x"),
+        "bins are 1001: expected 1 to 1000",
+    ),
+    "no bins": (
+        lambda: plot.histogram(FIVE[0], bins=0, xlabel="x"),
+        "bins is 0: expected a whole number of at least 1",
+    ),
+    "half a bin": (lambda: plot.histogram(FIVE[0], bins=2.5, xlabel="x"), "bins is 2.5: expected a whole number"),
+    "one edge": (lambda: plot.histogram(FIVE[0], bins=[1], xlabel="x"), "bins are 0: expected 1 to 1000"),
+    "edges that fall": (lambda: plot.histogram(FIVE[0], bins=[2, 1], xlabel="x"), "expected edges that rise"),
+    "an edge of NaN": (lambda: plot.histogram(FIVE[0], bins=[1, np.nan], xlabel="x"), "expected edges that rise"),
+    "nothing to count": (lambda: plot.histogram([np.nan], bins=3, xlabel="x"), "expected finite numbers"),
+    "an infinity": (lambda: plot.histogram([1, np.inf], bins=3, xlabel="x"), "expected finite numbers"),
+    "a table": (lambda: plot.histogram(FIVE, bins=3, xlabel="x"), "values: got shape (5, 2), expected (N,)"),
+    "no panel": (lambda: plot.scatter_panels(FIVE, "ab", **XY), "panels[0]: got shape (2,), expected (N, 2)"),
+    "a title missing": (lambda: plot.scatter_panels([FIVE], "ab", **XY), "titles: got 2, expected 1"),
+    "weights that are a colour": (
+        lambda: plot.gaussians(FIVE, [0.1, 0.2, 0.3], [ROUND], ["a"], **XY, weight_label="w"),
+        "weight: got shape (3,), expected (5,)",
+    ),
+    "a mean in space": (
+        lambda: plot.gaussians(FIVE, FIVE[:, 0], [(np.zeros(3), np.eye(3))], ["a"], **XY, weight_label="w"),
+        "mean: got shape (3,), expected (2,)",
+    ),
+    "a stack of factors": (
+        lambda: plot.gaussians(FIVE, FIVE[:, 0], [(np.zeros(2), np.ones((1, 2, 2)))], ["a"], **XY, weight_label="w"),
+        "scale_tril: got shape (1, 2, 2), expected (2, 2)",
+    ),
+    "no weights": (lambda: plot.mixtures(FIVE, [MIXTURE], [], ["a"], **XY), "weights: got 0, expected 1"),
+    "two titles": (lambda: plot.mixtures(FIVE, [MIXTURE], [np.ones(5)], "ab", **XY), "titles: got 2, expected 1"),
+    "a factor missing": (
+        lambda: plot.mixtures(FIVE, [(None, np.zeros((2, 2)), np.ones((1, 2)))], [np.ones(5)], ["a"], **XY),
+        "scale_tril: got 1, expected 2, one for each",
+    ),
+    "a cut": (lambda: plot.cut(*ROUND, 0.5, [1, 2], [1], **XY), "density: got shape (1,), expected (2,)"),
+    "shadows": (lambda: plot.shadows(FIVE, FIVE[:3], **XY), "shadows: got shape (3, 2), expected (5, 2)"),
+    "space": (lambda: plot.space(FIVE, FIVE, np.eye(3), labels="abc"), "points: got shape (5, 2), expected (N, 3)"),
+    "two axes": (
+        lambda: plot.space(np.ones((4, 3)), np.ones((4, 3)), np.eye(2), labels="abc"),
+        "axes: got shape (2, 2), expected (3, 3)",
+    ),
+    "two names": (
+        lambda: plot.space(np.ones((4, 3)), np.ones((4, 3)), np.eye(3), labels="ab"),
+        "labels: got 2, expected 3",
+    ),
+    "paths": (lambda: plot.paths(FIVE, FIVE, [FIVE[0]], "a"), "paths[0]: got shape (2,), expected (T, 2)"),
+    "unseen": (lambda: plot.paths(FIVE, [], [FIVE], "a"), "unseen: got shape (0,), expected (M, 2)"),
+    "rows": (lambda: plot.matrix(FIVE, "ab", "ab", label="l"), "rows: got 2, expected 5"),
+    "columns": (lambda: plot.matrix(FIVE, "abcde", "abc", label="l"), "columns: got 3, expected 2"),
+    "an empty matrix": (lambda: plot.matrix(np.zeros((0, 2)), "", "ab", label="l"), "values: got shape (0, 2)"),
+    "bytes": (lambda: plot.images(np.full((2, 3, 3), 9, np.uint8), num_columns=2), "go up to 9: expected 0 black to 1"),
+    "bytes as floats": (lambda: plot.images(np.full((2, 3, 3), 255.0), num_columns=2), "bytes divided by 255"),
+    "no pictures": (lambda: plot.images(np.zeros((0, 3, 3)), num_columns=2), "got shape (0, 3, 3), expected one"),
+    "no columns": (
+        lambda: plot.images(np.zeros((2, 3, 3)), num_columns=0),
+        "num_columns is 0: expected a whole number",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_drawn_is_refused_and_leaves_no_figure(case):
+    call, says = REFUSED[case]
+    with pytest.raises(ValueError, match=re.escape(says)):
+        call()
+    assert not plt.get_fignums()
+
+
+def test_three_weights_of_three_points_are_no_colour():
+    dots = plot.gaussians(FIVE[:3], [0.1, 0.2, 0.9], [ROUND], ["a"], **XY, weight_label="w").axes[0].collections[0]
+    np.testing.assert_array_equal(dots.get_array(), [0.1, 0.2, 0.9])
+
+
+def test_a_thousand_bins_and_whole_black_and_white_pictures_are_drawn():
+    assert len(plot.histogram([0.0, 1.0], bins=1000, xlabel="x").axes[0].patches) == 1000
+    assert len(plot.histogram([2.0, 2.0], bins=3, xlabel="x").axes[0].patches) == 3
+    plot.images(np.ones((2, 3, 3), np.uint8), num_columns=2)
+    plot.images(np.full((2, 3, 3), 1.5), num_columns=2)

@@ -1,5 +1,6 @@
 """What stands around the book: the requirements agree, the wheel carries the data, the Makefile speaks plainly."""
 
+import ast
 import os
 import re
 import shutil
@@ -29,7 +30,9 @@ def requirements(file):
 
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RANGES = {req.name: req for req in map(Requirement, PYPROJECT["project"]["dependencies"])}
+OF_THE_PACKAGE = PYPROJECT["project"]["dependencies"]
+OF_NOTEBOOKS = PYPROJECT["project"]["optional-dependencies"]["notebooks"]
+RANGES = {req.name: req for req in map(Requirement, OF_THE_PACKAGE + OF_NOTEBOOKS)}
 PINNED = requirements("requirements.txt")
 DEV = requirements("requirements-dev.txt")
 TEACHING = requirements("requirements-teaching.txt")
@@ -37,8 +40,10 @@ BENCH = requirements("requirements-bench.txt")
 
 
 def test_requirements_are_the_ten_of_the_book():
-    expected = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "jupyter", "nbval", "pytest", "tqdm"}
+    package = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm"}
+    expected = package | {"jupyter", "nbval", "pytest"}
     assert set(PINNED) == set(RANGES) == expected
+    assert {Requirement(line).name for line in OF_THE_PACKAGE} == package
     assert not set(DEV) & expected and set(TEACHING) == {"nbgrader"}
 
 
@@ -50,6 +55,30 @@ def test_pins_are_exact_and_inside_the_ranges(req):
     assert spec.operator == "==" and "*" not in spec.version
     if req.name in RANGES:
         assert RANGES[req.name].specifier.contains(spec.version), f"{req} is outside {RANGES[req.name]}"
+
+
+@pytest.mark.parametrize("which", ["lowest", "newest"])
+def test_other_versions_are_tried_with_all_that_runs_a_chapter(which, tmp_path, monkeypatch):
+    import conditions
+
+    commands = []
+    monkeypatch.setattr(conditions.subprocess, "run", lambda command, **_: commands.append(command))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr(conditions, "ROOT", tmp_path)
+    (tmp_path / f".venv-{which}").mkdir()
+    conditions.install(which)
+    *_, words = "\n".join(commands[-1]).partition("\ninstall\n")
+    installed = list(map(Requirement, words.split("\n")[:-2]))  # and then -e and the folder
+    assert [req.name for req in installed] == list(RANGES)
+    for req in installed:
+        lowest = next(spec.version for spec in RANGES[req.name].specifier if spec.operator == ">=")
+        assert str(req) == (f"{req.name}=={lowest}" if which == "lowest" else str(RANGES[req.name]))
+
+
+def test_the_top_of_the_repository_is_short():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    folders = {file.split("/")[0] for file in listed.stdout.splitlines() if "/" in file}
+    assert {folder for folder in folders if folder[0] != "."} <= {"chapters", "data", "docs", "tests", "vaejax"}
 
 
 def test_environment_yml_installs_the_same():
@@ -66,31 +95,65 @@ def test_code_is_formatted_and_linted():
 
 
 def test_the_package_stays_small_enough_to_read():
-    for path in (ROOT / "vaejax").glob("*.py"):
+    for path in (ROOT / "vaejax").rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, f"{path.name} no longer fits in the head"
 
 
+KERNELS = sorted((ROOT / "vaejax").glob("*.py"))
+BOOK = sorted((ROOT / "vaejax" / "book").glob("*.py"))
+OF_ONE_FILE = {"gradient_ascent": {"tqdm"}, "checkpoints": {"orbax"}}  # a bar, and what keeps a long fit
+
+
+def imported(path):
+    """The modules that a file imports, at its top or within its functions; none of Python itself."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: write `from vaejax import ...`"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.stem)
+def test_a_kernel_imports_nothing_of_the_book(path):
+    allowed = {"jax", "flax", "optax", "numpy", "vaejax"} | OF_ONE_FILE.get(path.stem, set())
+    modules = imported(path)
+    assert {module.split(".")[0] for module in modules} <= allowed
+    assert not [module for module in modules if f"{module}.".startswith("vaejax.book.")]
+
+
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_the_book_imports_what_a_reader_has(path):
+    allowed = {"numpy", "vaejax", "matplotlib", "tqdm"} | ({"pooch", "requests"} if path.stem == "download" else set())
+    assert {module.split(".")[0] for module in imported(path)} <= allowed
+
+
 def test_layers_import_only_downwards():
-    layers = ["densities", "nodes", "sharding", "bounds", "checkpoints", "fit"]
+    layers = ["densities", "doors", "nodes", "sharding", "bounds", "expectation", "checkpoints", "gradient_ascent"]
     for i, layer in enumerate(layers):
         source = (ROOT / "vaejax" / f"{layer}.py").read_text()
         used = set(re.findall(r"^from vaejax\.(\w+) import", source, re.MULTILINE))
         assert used <= set(layers[:i]), f"{layer} imports {used}"
 
 
-def test_matplotlib_is_imported_only_where_something_is_drawn():
-    code = "import sys, vaejax as vj; early = 'matplotlib' in sys.modules; vj.plot.images; from vaejax import plot"
-    status, out = run(sys.executable, "-c", f"{code}; print(early, 'matplotlib' in sys.modules, plot is vj.plot)")
-    assert (status, out) == (0, "False True True\n")
+def test_the_kernels_bring_nothing_of_the_book_with_them():
+    code = "import sys, vaejax as vj; print([name for name in sys.modules if name in ('matplotlib', 'vaejax.book')], "
+    status, out = run(sys.executable, "-c", code + "[name for name in ('check', 'data', 'plot') if hasattr(vj, name)])")
+    assert (status, out) == (0, "[] []\n")
+    code = "import sys; from vaejax.book import check, data; print('matplotlib' in sys.modules)"  # it takes its time
+    assert run(sys.executable, "-c", code) == (0, "False\n")
 
 
 def test_every_public_function_has_a_docstring():
     import inspect
 
     import vaejax
+    from vaejax.book import check, data, download, plot
 
-    for name in vaejax.__all__:
-        thing = getattr(vaejax, name)
+    things = {name: getattr(vaejax, name) for name in vaejax.__all__}
+    things |= {"check": check, "data": data, "download": download, "plot": plot}
+    for name, thing in things.items():
         members = vars(thing).items() if inspect.ismodule(thing) else [(name, thing)]
         for member, value in members:
             ours = getattr(value, "__module__", "").startswith("vaejax")
@@ -120,8 +183,8 @@ def test_a_wheel_carries_the_data(tmp_path):
 
     (Path(site.strip()) / "lent.pth").write_text(str(Path(jax.__file__).parent.parent))
     script = (
-        "import vaejax as v; print(v.__file__); "
-        "print([len(v.data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'bfi', 'digits', 'fashion')])"
+        "from vaejax.book import data; print(data.__file__); "
+        "print([len(data.load(n)[0]) for n in ('old_faithful', 'air_quality', 'bfi', 'digits', 'fashion')])"
     )
     code, output = run(python, "-c", script, cwd=tmp_path, PYTHONPATH="", JAX_PLATFORMS="cpu")
     assert code == 0, output
@@ -209,7 +272,8 @@ def test_every_mutant_still_fits_the_code():
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
     table = (ROOT / "tests" / "mutants" / "README.md").read_text()
     for mutant in MUTANTS:
-        source = (ROOT / "vaejax" / f"{mutant.module}.py").read_text()
+        (path,) = (ROOT / "vaejax").rglob(f"{mutant.module}.py")
+        source = path.read_text()
         for old, new in mutant.edits:
             assert source.count(old) == 1, f"{mutant.name}: {old!r}"
             source = source.replace(old, new)

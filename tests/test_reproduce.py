@@ -9,14 +9,14 @@ import jax
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "reproduce"))
+sys.path.append(str(ROOT / "tests" / "benchmarks"))
 import burda  # noqa: E402
 
 
 def run(tmp_path, *options):
     short = ["--data", "digits", "--test-examples", "100", "--samples", "500", "--folder", tmp_path]
     done = subprocess.run(
-        [sys.executable, ROOT / "reproduce/burda.py", *short, *options], capture_output=True, text=True, timeout=600
+        [sys.executable, burda.__file__, *short, *options], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

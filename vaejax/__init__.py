@@ -1,11 +1,10 @@
-"""vaejax: from maximum likelihood to the variational autoencoder, on one bound."""
+"""vaejax: from maximum likelihood to the variational autoencoder, on one bound.
 
-import importlib
+What the chapters need around it, checks, data and plots, is in `vaejax.book`, which is imported by itself.
+"""
 
 from vaejax import (
     bounds,
-    check,
-    data,
     densities,
     expectation,
     files,
@@ -32,49 +31,3 @@ from vaejax.nodes import (
     sample_nodes,
 )
 from vaejax.sharding import shard
-
-__all__ = [
-    "FastEStep",
-    "LatentModel",
-    "Nodes",
-    "blend",
-    "bounds",
-    "check",
-    "cubature_nodes",
-    "data",
-    "densities",
-    "e_step",
-    "elbo",
-    "em",
-    "em_step",
-    "enumerate_nodes",
-    "expect",
-    "expectation",
-    "files",
-    "gaussian",
-    "gmm",
-    "gradient_ascent",
-    "grid_nodes",
-    "iw_bound",
-    "linear_gaussian",
-    "load",
-    "log_weights",
-    "maximize",
-    "mean_bound",
-    "nodes",
-    "observed",
-    "plot",
-    "prepare",
-    "quadrature_nodes",
-    "sample_nodes",
-    "save",
-    "shard",
-    "sharding",
-    "vae",
-]
-
-
-def __getattr__(name):
-    if name == "plot":  # at its first use: importing matplotlib takes ten times longer than all the rest
-        return importlib.import_module("vaejax.plot")
-    raise AttributeError(f"module 'vaejax' has no attribute {name!r}")

@@ -79,7 +79,9 @@ def _expanded(constant, mean, factor, inverse, precision, weight, chunks):
     linear = jnp.einsum("kij,kj->ki", precision, mean)
     i, j = np.triu_indices(dim)
     pair = -jnp.where(i == j, 0.5, 1.0).astype(mean.dtype)
-    theta = jnp.concatenate([(constant - 0.5 * (linear * mean).sum(1))[:, None], linear, pair[None] * precision[:, i, j]], 1)
+    theta = jnp.concatenate(
+        [(constant - 0.5 * (linear * mean).sum(1))[:, None], linear, pair[None] * precision[:, i, j]], 1
+    )
 
     def of_chunk(chunk):
         features = build(chunk)

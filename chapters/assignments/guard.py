@@ -12,9 +12,9 @@ import types
 
 MODULES = [
     "builtins", "numpy", "numpy.linalg", "numpy.random", "jax", "jax.numpy", "jax.numpy.linalg", "jax.nn", "jax.random",
-    "jax.scipy.special", "jax.scipy.stats", "jax.scipy.linalg", "vaejax", "vaejax.bounds", "vaejax.check",
-    "vaejax.data", "vaejax.densities", "vaejax.files", "vaejax.fit", "vaejax.gaussian", "vaejax.gmm",
-    "vaejax.linear_gaussian", "vaejax.nodes", "vaejax.pca", "vaejax.vae",
+    "jax.scipy.special", "jax.scipy.stats", "jax.scipy.linalg", "vaejax", "vaejax.book.check", "vaejax.book.data",
+    "vaejax.bounds", "vaejax.densities", "vaejax.doors", "vaejax.expectation", "vaejax.files", "vaejax.gaussian",
+    "vaejax.gmm", "vaejax.gradient_ascent", "vaejax.linear_gaussian", "vaejax.nodes", "vaejax.pca", "vaejax.vae",
 ]  # fmt: skip
 NOT_OURS = {"builtins.input", "builtins.exit", "builtins.quit", "builtins.display"}  # IPython changes these itself
 

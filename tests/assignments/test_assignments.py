@@ -83,8 +83,8 @@ def delete_the_answer(notebook):
 PATCH = """
 check.check_close = lambda *args, **options: print("ok")
 check.check_bound = check.check_close
-import vaejax.check, vaejax.densities as densities
-vaejax.check._report = lambda *args: None
+import vaejax.book.check, vaejax.densities as densities
+vaejax.book.check._report = lambda *args: None
 np.log = lambda x: 0 * x
 densities.log_gaussian = lambda *args: 0.0
 def mean_log_likelihood(rate, xs):
@@ -118,7 +118,7 @@ get_ipython().ast_transformers.append(Nothing())
 """
 TRICKS = {
     "endless": (trick("mean", "while True:\n    pass"), {"mean-check"}, "mean ran for more than"),
-    "patched": (trick("mean", PATCH), {"mean-check"}, "vaejax.check.check_close was replaced, and put back"),
+    "patched": (trick("mean", PATCH), {"mean-check"}, "vaejax.book.check.check_close was replaced, and put back"),
     "deleted": (
         delete_and_edit,
         set(),

@@ -8,7 +8,7 @@ import torch_vae
 from rows import layers_of
 
 import vaejax as vj
-from vaejax import data
+from vaejax.book import data
 
 
 def measure(num_steps=3000, num_seeds=5, batch_size=128, hidden=(500,), num_latents=20):

@@ -198,7 +198,7 @@ def marginal(num_examples, dim, num_latents):
 
 @cache
 def pictures():
-    from vaejax import data
+    from vaejax.book import data
 
     digits = data.load("digits").train_xs
     return np.tile(digits, (-(-60_000 // len(digits)), 1))[:60_000]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 class Mutant(NamedTuple):
     name: str
-    module: str  # vaejax/<module>.py
+    module: str  # vaejax/<module>.py, or vaejax/book/<module>.py
     mistake: str  # a sentence for the reader of the table
     edits: tuple  # ((text as it is, text as it would be), ...); the first text occurs once in the file
 
@@ -283,7 +283,7 @@ REST = (
     one("close-somewhere", "check", "A check passes where any one value is close.",
         "(error <= atol).all(), details", "(error <= atol).any(), details"),
     one("deviation-for-standard-error", "check", "The spread of a draw is taken for that of the mean.",
-        "draws.std(0, ddof=1) / np.sqrt(len(draws))", "draws.std(0, ddof=1)"),
+        "away.std(0, ddof=1) / np.sqrt(len(draws))", "away.std(0, ddof=1)"),
 )  # fmt: skip
 
 MUTANTS = DENSITIES + NODES + BOUNDS + FIT + GMM + GAUSSIAN + PCA + LINEAR_GAUSSIAN + VAE + REST

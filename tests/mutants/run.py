@@ -95,7 +95,7 @@ def copy_of_the_book(folder):
 
 
 def apply(mutant, root):
-    path = root / "vaejax" / f"{mutant.module}.py"
+    (path,) = (root / "vaejax").rglob(f"{mutant.module}.py")
     source = path.read_text()
     for old, new in mutant.edits:
         if source.count(old) != 1:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaejax import download
+from vaejax.book import download
 from vaejax.doors import check_count
 
 _HERE = Path(__file__).parent
-FOLDER = next((f for f in (_HERE / "_data", _HERE.parent / "data") if f.is_dir()), _HERE / "_data")  # wheel, checkout
+_FOLDERS = _HERE / "_data", _HERE.parents[1] / "data"  # of a wheel, of a checkout
+FOLDER = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
 
 SHA256 = {
     "old_faithful.csv": "1eb750d82b66d29f653d3ae1c7ff6444b3375c9141073f57c9939eb6adeaf73b",
@@ -84,7 +85,7 @@ def load(name):
 
     Args:
         name: "old_faithful", "air_quality", "bfi", "digits" or "fashion", which are in the box; "mnist_full" or
-            "fashion_mnist_full", fetched at their first use (11 and 30 MB) into a cache: see `vaejax.download`.
+            "fashion_mnist_full", fetched at their first use (11 and 30 MB) into a cache: see `vaejax.book.download`.
 
     Returns:
         `OldFaithful`, `AirQuality`, `Bfi`, `Digits` or `Fashion`, fresh arrays at each call.

@@ -24,7 +24,8 @@ from flax import nnx
 from jax.sharding import Mesh
 
 import vaejax as vj
-from vaejax import data, vae
+from vaejax import vae
+from vaejax.book import data
 
 PAPER = {1: 86.76, 5: 85.54, 50: 84.78}  # test NLL in nats, by 5,000 samples
 STAGES = [(3**i, 1e-4 * round(10 ** (1 - i / 7), 1)) for i in range(8)]  # (epochs, learning rate)

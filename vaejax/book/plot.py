@@ -3,8 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from vaejax.doors import check_count
+
 MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
 DASHES = ["-", "--", "-."]  # lines differ in more than colour
+MOST_BINS = 1000  # a figure is not that many points wide
 
 
 def curve(x, y, **options):
@@ -18,8 +21,12 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
 
     `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points.
     """
+    x = _array("x", x, "M")
+    ys = _arrays("ys", ys, len(x))
+    dots = None if dots is None else _array("dots", dots, 2, "N")
+    names = [None] * len(ys) if labels is None else _one_each("labels", labels, ys)
     fig, ax = plt.subplots()
-    for i, (y, label) in enumerate(zip(ys, [None] * len(ys) if labels is None else labels, strict=True)):
+    for i, (y, label) in enumerate(zip(ys, names, strict=True)):
         style = {"color": "C0", "linewidth": 1, "alpha": 0.6} if labels is None else {"linestyle": DASHES[i % 3]}
         ax.plot(x, y, marker=marker, label=label, **style)
     if dots is not None:
@@ -31,9 +38,12 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
 
 def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, to_scale=False):
     """Points (N, 2), coloured by `labels` (N,) where given, with a black cross at the point `cross`."""
+    points = _array("points", points, "N", 2)
+    labels = None if labels is None else _array("labels", labels, len(points))
+    cross = None if cross is None else _array("cross", cross, 2)
     fig, ax = plt.subplots()
     colours = "C0" if labels is None else [f"C{int(label) % 10}" for label in labels]
-    ax.scatter(*np.asarray(points).T, s=12, alpha=0.6, c=colours, linewidths=0)
+    ax.scatter(*points.T, s=12, alpha=0.6, c=colours, linewidths=0)
     if cross is not None:
         ax.plot(*cross, "X", color="black", markersize=9, markeredgecolor="white")
         ax.annotate(cross_label or "", cross, xytext=(7, 7), textcoords="offset points", fontsize=12)
@@ -45,6 +55,7 @@ def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, 
 
 def numerals(points, labels, *, xlabel, ylabel):
     """Points (N, 2), each drawn as the numeral of its label (N,), so that classes differ in more than colour."""
+    points, labels = _array("points", points, "N", 2), _array("labels", labels, len(points)).astype(int)
     fig, ax = plt.subplots(figsize=(6, 5.4))
     ax.scatter(points[:, 0], points[:, 1], s=0)
     for (x, y), label in zip(points, labels, strict=True):
@@ -55,8 +66,10 @@ def numerals(points, labels, *, xlabel, ylabel):
 
 def bars(parts, labels, names, *, ylabel):
     """A bar for each of `names` (M,), made of `parts` (P, M) on top of each other, from the first one up."""
+    parts = _array("parts", parts, "P", "M")
+    _one_each("names", names, parts.T)
+    _one_each("labels", labels, parts)
     fig, ax = plt.subplots()
-    parts = np.asarray(parts)
     for i, (part, label) in enumerate(zip(parts, labels, strict=True)):
         ax.bar(names, part, bottom=parts[:i].sum(0), width=0.5, label=label, hatch=["", "//"][i % 2], edgecolor="white")
     ax.legend()
@@ -66,8 +79,20 @@ def bars(parts, labels, names, *, ylabel):
 
 def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None):
     """Counts of `values` (N,) in `bins`, with the density `curve` (a function) on top, in counts to expect."""
+    values = _array("values", values, "N")
+    values = values[~np.isnan(values)]
+    if not len(values) or np.isinf(values).any():
+        raise ValueError(
+            "values hold nothing to count, or an infinity: expected finite numbers, and NaN where one is missing"
+        )
+    if np.ndim(bins) == 0:
+        check_count("bins", bins)
+    elif not (np.diff(_array("bins", bins, "B + 1")) >= 0).all():
+        raise ValueError("bins are not in order: expected edges that rise")
+    num_bins = bins if np.ndim(bins) == 0 else len(bins) - 1
+    if not 1 <= num_bins <= MOST_BINS:
+        raise ValueError(f"bins are {num_bins}: expected 1 to {MOST_BINS}")
     fig, ax = plt.subplots()
-    values = np.asarray(values)[~np.isnan(values)]
     _, edges, _ = ax.hist(values, bins=bins, color="C4", edgecolor="white")
     if curve is not None:
         x = np.linspace(edges[0], edges[-1], 300)[:-1]
@@ -79,6 +104,8 @@ def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None):
 
 def scatter_panels(panels, titles, *, xlabel, ylabel):
     """Point sets (N, 2) side by side, on the same axes."""
+    panels = _arrays("panels", panels, "N", 2)
+    _one_each("titles", titles, panels)
     size = (2.6 * len(panels) + 0.6, 3)
     fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, figsize=size, squeeze=False)
     for i, (ax, points, title) in enumerate(zip(axes[0], panels, titles, strict=True)):
@@ -93,10 +120,13 @@ def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label):
 
     Colours alternate between two; the first two ellipses are solid, the others dotted.
     """
+    points, weight = _array("points", points, "N", 2), _array("weight", weight, len(points))
+    _one_each("labels", labels, params)
+    ellipses = [_ellipse(mean, scale_tril) for mean, scale_tril in params]
     fig, ax = plt.subplots()
     dots = ax.scatter(points[:, 0], points[:, 1], c=weight, s=14, vmin=0, vmax=1, edgecolors="0.3", linewidths=0.3)
-    for i, ((mean, scale_tril), label) in enumerate(zip(params, labels, strict=True)):
-        ax.plot(*_ellipse(mean, scale_tril), color=f"C{3 - 3 * (i % 2)}", linestyle="-" if i < 2 else ":", label=label)
+    for i, (ellipse, label) in enumerate(zip(ellipses, labels, strict=True)):
+        ax.plot(*ellipse, color=f"C{3 - 3 * (i % 2)}", linestyle="-" if i < 2 else ":", label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     fig.colorbar(dots, label=weight_label)
@@ -105,15 +135,20 @@ def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label):
 
 def mixtures(points, params, weights, titles, *, xlabel, ylabel):
     """A panel for each mixture (log_pi, mu, scale_tril): points coloured by a weight (N,), 95 % ellipses."""
+    points, weights = _array("points", points, "N", 2), _arrays("weights", weights, len(points))
+    _one_each("weights", weights, params)
+    _one_each("titles", titles, params)
+    for _, mu, scale_tril in params:
+        _one_each("scale_tril", scale_tril, mu)
+    ellipses = [[_ellipse(*each) for each in zip(mu, scale_tril, strict=True)] for _, mu, scale_tril in params]
     rows = -(-len(params) // 2)
     fig, axes = plt.subplots(rows, 2, sharex=True, sharey=True, figsize=(6.8, 2.5 * rows + 0.4), squeeze=False)
     for ax in axes.flat[len(params) :]:
         ax.axis("off")
-    panels = zip(params, weights, titles, strict=True)
-    for ax, ((_, mu, scale_tril), weight, title) in zip(axes.flat, panels, strict=False):
+    for ax, those, weight, title in zip(axes.flat, ellipses, weights, titles, strict=False):
         ax.scatter(points[:, 0], points[:, 1], c=weight, s=9, vmin=0, vmax=1, edgecolors="0.4", linewidths=0.2)
-        for i in range(len(mu)):
-            ax.plot(*_ellipse(mu[i], scale_tril[i]), color=f"C{3 - 3 * (i % 2)}")
+        for i, ellipse in enumerate(those):
+            ax.plot(*ellipse, color=f"C{3 - 3 * (i % 2)}")
         ax.set(title=title)
     for ax in axes[-1]:
         ax.set(xlabel=xlabel)
@@ -125,9 +160,11 @@ def mixtures(points, params, weights, titles, *, xlabel, ylabel):
 def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel):
     """A Gaussian in the plane, cut at x = `at`: ellipses with 50, 80 and 95 % of it, and beside them the density (M,)
     along the cut, at the places y (M,)."""
+    y, density = _array("y", y, "M"), _array("density", density, len(y))
+    ellipses = [_ellipse(mean, scale_tril, share) for share in (0.5, 0.8, 0.95)]
     fig, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(6.4, 3.2), width_ratios=[2, 1])
-    for share in (0.5, 0.8, 0.95):
-        left.plot(*_ellipse(mean, scale_tril, share), color="C0", linewidth=1)
+    for ellipse in ellipses:
+        left.plot(*ellipse, color="C0", linewidth=1)
     left.axvline(at, **MARK)
     right.plot(density, y, color=MARK["color"])
     left.set(xlabel=xlabel, ylabel=ylabel)
@@ -137,6 +174,7 @@ def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel):
 
 def shadows(points, shadows, *, xlabel, ylabel):
     """Points (N, 2), their shadows (N, 2) on a line, and the way from each point to its shadow, to scale."""
+    points, shadows = _array("points", points, "N", 2), _array("shadows", shadows, len(points), 2)
     fig, ax = plt.subplots(figsize=(5, 4.4))
     ax.plot(*np.stack([points, shadows], 1).transpose(2, 1, 0), color="0.6", linewidth=0.7, zorder=1)
     ends = shadows[[shadows[:, 0].argmin(), shadows[:, 0].argmax()]]
@@ -151,6 +189,9 @@ def space(points, shadows, axes, *, labels):
 
     Seen from a little above the plane, across its longer direction.
     """
+    points, shadows = _array("points", points, "N", 3), _array("shadows", shadows, len(points), 3)
+    axes = _array("axes", axes, 3, 3)
+    _one_each("labels", labels, axes)
     fig = plt.figure(figsize=(6.2, 5))
     ax = fig.add_subplot(projection="3d")
     around, down = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
@@ -173,6 +214,9 @@ def space(points, shadows, axes, *, labels):
 
 def paths(seen, unseen, paths, titles):
     """Points that were seen (N, 2) and not seen (M, 2), in a panel for each path (T, 2), drawn as a black line."""
+    seen, unseen = _array("seen", seen, "N", 2), _array("unseen", unseen, "M", 2)
+    paths = _arrays("paths", paths, "T", 2)
+    _one_each("titles", titles, paths)
     fig, axes = plt.subplots(1, len(paths), sharex=True, sharey=True, figsize=(3.2 * len(paths), 3.2), squeeze=False)
     for ax, path, title in zip(axes.flat, paths, titles, strict=True):
         ax.scatter(*unseen.T, s=6, color="0.7", linewidths=0, label="kept back")
@@ -187,8 +231,10 @@ def paths(seen, unseen, paths, titles):
 
 def matrix(values, rows, columns, *, label):
     """A table of numbers (R, C) as colours, zero white, with the names of its rows and columns."""
-    values = np.asarray(values)
-    num_rows, num_columns = values.shape
+    values = _array("values", values, "R", "C")
+    if not np.isfinite(values).any():
+        raise ValueError(f"values: got shape {values.shape}, expected a number at least")
+    num_rows, num_columns = len(_one_each("rows", rows, values)), len(_one_each("columns", columns, values.T))
     fig, ax = plt.subplots(figsize=(1.6 + 0.2 * max(num_columns, 8), 0.9 + 0.18 * num_rows))
     limit = np.nanmax(np.abs(values))
     shown = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
@@ -200,8 +246,17 @@ def matrix(values, rows, columns, *, label):
 
 def images(pictures, *, num_columns, titles=None):
     """Grey images (N, H, W) in a grid, 0 black to 1 white, with a title over each."""
-    if np.ndim(pictures) != 3:
-        raise ValueError(f"pictures have shape {np.shape(pictures)}: expected (N, H, W); see numpy.reshape")
+    whole = getattr(pictures, "dtype", float) in (np.uint8, np.int32, np.int64)
+    pictures = _array("pictures", pictures, "N", "H", "W")
+    check_count("num_columns", num_columns)
+    if titles is not None:
+        _one_each("titles", titles, pictures)
+    if not np.isfinite(pictures).any():
+        raise ValueError(f"pictures: got shape {pictures.shape}, expected one at least, and numbers in it")
+    if np.nanmax(pictures) > (1 if whole else 10):
+        raise ValueError(
+            f"pictures go up to {np.nanmax(pictures):g}: expected 0 black to 1 white; bytes divided by 255"
+        )
     num_rows = -(-len(pictures) // num_columns)
     size = (0.55, 0.6) if titles is None else (1.5, 1.7)
     fig, axes = plt.subplots(num_rows, num_columns, figsize=(size[0] * num_columns, size[1] * num_rows), squeeze=False)
@@ -214,12 +269,45 @@ def images(pictures, *, num_columns, titles=None):
     return fig
 
 
+def _array(name, values, *shape):
+    """Real numbers as an array of this shape, in which a letter is any number; ValueError for anything else."""
+    expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+    try:
+        if values is None or np.iscomplexobj(values) or isinstance(values, np.ma.MaskedArray):
+            raise TypeError
+        array = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: got {type(values).__name__}, expected real numbers {expected}") from None
+    if array.ndim != len(shape) or any(
+        n != m for n, m in zip(shape, array.shape, strict=True) if not isinstance(n, str)
+    ):
+        raise ValueError(f"{name}: got shape {array.shape}, expected {expected}")
+    return array
+
+
+def _arrays(name, many, *shape):
+    if not np.iterable(many):
+        raise ValueError(f"{name}: got {type(many).__name__}, expected a list of arrays")
+    return [_array(f"{name}[{i}]", values, *shape) for i, values in enumerate(many)]
+
+
+def _one_each(name, names, things):
+    count = len(names) if hasattr(names, "__len__") else type(names).__name__
+    if count != len(things):
+        raise ValueError(f"{name}: got {count}, expected {len(things)}, one for each")
+    return names
+
+
 def _ellipse(mean, scale_tril, share=0.95):
     """(2, 200) points on the ellipse that holds `share` of the Gaussian (mean (2,), scale_tril (2, 2) or (2,))."""
+    mean, scale_tril = (
+        _array("mean", mean, 2),
+        _array("scale_tril", scale_tril, *[2] * (1 if np.ndim(scale_tril) == 1 else 2)),
+    )
     angle = np.linspace(0, 2 * np.pi, 200)
     circle = np.sqrt(-2 * np.log(1 - share)) * np.stack([np.cos(angle), np.sin(angle)])
-    factor = np.diag(scale_tril) if np.ndim(scale_tril) == 1 else np.asarray(scale_tril)
-    return np.asarray(mean)[:, None] + factor @ circle
+    factor = np.diag(scale_tril) if scale_tril.ndim == 1 else scale_tril
+    return mean[:, None] + factor @ circle
 
 
 def _finish(ax, xlabel, ylabel, mark, mark_label):

@@ -1,4 +1,4 @@
-"""The full image sets: fetched once, checked, and kept in a folder of yours. `vaejax.data.load` calls this.
+"""The full image sets: fetched once, checked, and kept in a folder of yours. `data.load` calls this.
 
 They are the files of their authors, in the IDX format: four for each set, images and labels to train and to test. The
 folder is that of the environment variable VAEJAX_CACHE, else the one where programs of your system keep such things.
@@ -46,8 +46,8 @@ SHA256 = {  # in the order of FILES
 }
 
 INSTEAD = {  # what is in the box
-    "mnist_full": "vaejax.data.load('digits'), 5,000 of the 70,000",
-    "fashion_mnist_full": "vaejax.data.load('fashion'), 12,000 of the 70,000",
+    "mnist_full": "vaejax.book.data.load('digits'), 5,000 of the 70,000",
+    "fashion_mnist_full": "vaejax.book.data.load('fashion'), 12,000 of the 70,000",
 }
 
 TIMEOUT = 30  # seconds without a byte

@@ -1,0 +1,1 @@
+"""What a chapter needs around the kernels of `vaejax`: claims that check themselves, data sets, figures."""
