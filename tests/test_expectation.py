@@ -9,8 +9,9 @@ import pytest
 from problems import assert_close
 
 import vaejax as vj
-from vaejax import data, expectation, gaussian, gmm, numerics
+from vaejax import expectation, gaussian, gmm, numerics
 from vaejax import linear_gaussian as lg
+from vaejax.book import data
 
 KEY = jax.random.key(0)
 
@@ -104,7 +105,7 @@ def forgetful(model, running, batch, rate):
 
 @pytest.mark.parametrize("name", ["gaussian", "mixture", "factors"])
 def test_online_em_averages_as_its_rate_says(name):
-    """A running average of independent batches has rate / (2 - rate) of a batch's variance; a forgetful one has half."""
+    """A running average of independent batches has rate / (2 - rate) of a batch's variance, a forgetful one half."""
     model, start = models()[name]
     batches = clouds(100 * 3000, seed=1).reshape(3000, 100, 2)
 
