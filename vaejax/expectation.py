@@ -432,6 +432,7 @@ def _check_kept(params, fitted):
 
 
 def check_history(history, start, advice):
+    """FloatingPointError, with the step and the advice, where the history of a fit holds NaN or infinity."""
     bad = ~np.isfinite(np.asarray(history))
     if bad.any():
         step = int(bad.argmax())
