@@ -72,7 +72,8 @@ def main():
             apply(mutant, Path(folder))
             found = {}
             if options.only != "chapters":
-                found["tests"] = first_failure(folder, [f"tests/test_{name}.py" for name in TESTS.get(mutant.module, [mutant.module])])
+                names = TESTS.get(mutant.module, [mutant.module])
+                found["tests"] = first_failure(folder, [f"tests/test_{name}.py" for name in names])
             if options.only != "tests":
                 found["chapters"] = next(
                     (killer for path in CHAPTERS[mutant.module] if (killer := first_failure(folder, [path]))), None
