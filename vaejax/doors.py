@@ -160,12 +160,13 @@ def _check_numbers(leaf):
     if np.ndim(leaf) and not isinstance(leaf, np.ndarray | jax.Array):
         advice = "xs.toarray()" if hasattr(leaf, "toarray") else "numpy.asarray(xs, 'float32')"
         raise ValueError(f"the data are a {type(leaf).__name__}: expected arrays; convert with {advice}")
-    dtype = getattr(leaf, "dtype", None)
-    is_number = jnp.issubdtype(dtype, jnp.number) and dtype.char not in "gG"  # no long doubles
-    if isinstance(leaf, np.ndarray) and not is_number and dtype.kind != "b":
-        raise ValueError(f"the data hold {dtype}: expected numbers of a type that JAX has; use xs.astype('float32')")
-    if not getattr(dtype, "isnative", True):
-        raise ValueError(f"the data hold {dtype}, the byte order of another machine: use xs.astype('float32')")
+    if not isinstance(leaf, np.ndarray):
+        return
+    is_number = jnp.issubdtype(leaf.dtype, jnp.number) and leaf.dtype.char not in "gG"  # no long doubles
+    if not is_number and leaf.dtype != np.bool_:
+        raise ValueError(f"the data hold {leaf.dtype}: expected numbers of JAX's types; use xs.astype('float32')")
+    if not leaf.dtype.isnative:
+        raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use xs.astype('float32')")
 
 
 def _check_shape(xs):

@@ -102,7 +102,7 @@ def _as_numpy(name, leaf):
     advice = "expected arrays of numbers, or None"
     if isinstance(leaf, bool | int | float | complex) and not isinstance(leaf, np.generic):
         advice = "JAX would round it; convert it with jax.numpy.asarray, or set jax_enable_x64"
-        with contextlib.suppress(OverflowError):
+        with contextlib.suppress(OverflowError), np.errstate(over="ignore"):
             kept = np.asarray(jnp.asarray(leaf))
             leaf = kept if kept.item() == leaf or leaf != leaf else leaf
     if jnp.issubdtype(kind, jax.dtypes.prng_key):

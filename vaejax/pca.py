@@ -155,6 +155,7 @@ def _varimax(W, num_steps):
 
 
 @full_precision
+@np.errstate(over="ignore", invalid="ignore")  # whoever asked sees that in the covariance
 def mean_and_cov(xs):
     """Mean (D,) and covariance (D, D), with 1/N, of xs (N, D).
 
@@ -171,8 +172,7 @@ def mean_and_cov(xs):
     centre = step = np.zeros(xs.shape[1], xs.dtype)
     for part in [chunks[0][:256]], chunks, chunks:
         centre = centre + step
-        with np.errstate(over="ignore", invalid="ignore"):  # whoever asked sees that in the covariance
-            off, cov = _moments(part, centre)
+        off, cov = _moments(part, centre)
         rounding = 8 * np.finfo(xs.dtype).eps * centre  # what the mean of a constant column is off by
         step = np.where(off**2 > FAR * np.diagonal(cov) + rounding**2, off, 0)
         if part is chunks and not step.any():
