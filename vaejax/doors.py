@@ -166,7 +166,7 @@ def _check_numbers(leaf):
     if not is_number and leaf.dtype != np.bool_:
         raise ValueError(f"the data hold {leaf.dtype}: expected numbers of JAX's types; use xs.astype('float32')")
     if not leaf.dtype.isnative:
-        raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use xs.astype('float32')")
+        raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
 
 
 def _check_shape(xs):
