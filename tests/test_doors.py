@@ -177,7 +177,7 @@ WRONG = {
         lambda: vj.grid_nodes([-8.0] * 3, [8.0] * 3, 1000), "1000^3 points: expected at most 10000000; take"
     ),
     "a grid of a billion, by a small integer": (
-        lambda: vj.grid_nodes([-8.0] * 2, [8.0] * 2, np.int32(50_000)), "take num_points=3162 or fewer"
+        lambda: vj.grid_nodes([-8.0] * 3, [8.0] * 3, np.int16(300)), "take num_points=215 or fewer"
     ),
     # rotations
     "steps by a word": (lambda: lg.varimax(LOADINGS, "3"), "num_steps is '3': expected a whole number"),

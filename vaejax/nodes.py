@@ -222,10 +222,9 @@ def _check_product_rule(name, num_latents, num_points):
             f"for at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
         )
     if int(num_points) ** num_latents > MOST_NODES:
-        fits = next(n for n in range(int(MOST_NODES ** (1 / num_latents)) + 1, 0, -1) if n**num_latents <= MOST_NODES)
         raise ValueError(
-            f"{name} with {num_points}^{num_latents} points: expected at most {MOST_NODES}; take num_points={fits} or "
-            "fewer"
+            f"{name} with {num_points}^{num_latents} points: expected at most {MOST_NODES}; take "
+            f"num_points={int(MOST_NODES ** (1 / num_latents))} or fewer"
         )
 
 

@@ -14,18 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from vaejax import doors
 from vaejax.densities import full_precision
-from vaejax.doors import (
-    as_float,
-    blocks,
-    check_count,
-    check_example,
-    check_finite,
-    check_key,
-    check_table,
-    is_on_one_cpu,
-    is_traced,
-)
+from vaejax.doors import as_float, blocks, check_count, check_example, check_finite, check_key, check_table
 
 CHUNK = 4096  # examples of one product
 FAR = 10  # a squared mean above so many variances costs digits: products are then taken around it
@@ -163,7 +154,7 @@ def mean_and_cov(xs):
     are those of the examples as they are, which takes no copy. Where the mean of a column is far from zero, beside its
     spread, they are taken around a centre instead: the first rows tell where, and all of them whether that was right.
     """
-    if not is_on_one_cpu(xs):
+    if not doors.is_on_one_cpu(xs):
         xs = jnp.asarray(xs)
         mean = xs.mean(0)
         centred = xs - mean[None]
@@ -242,7 +233,7 @@ def _check(xs, num_latents):
 
 def _check_scale(xs, variances):
     """ValueError where the largest variance of xs has no digits, or is no number, in their type."""
-    if is_traced(variances):
+    if doors.is_traced(variances):
         return
     largest, limits = np.asarray(variances).max(), np.finfo(xs.dtype)
     if not limits.tiny / limits.eps < largest < np.inf and (xs.min(0) != xs.max(0)).any():
