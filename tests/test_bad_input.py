@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import vaejax as vj
-from vaejax import densities, gaussian, gmm, vae
+from vaejax import gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
 from vaejax.book import check, data
 
@@ -51,9 +51,6 @@ MISTAKES = {
         lambda: em(lg.PPCA, FACTORS, XS.T), "beside examples of 30 features: expected (D, L), (D,), (D,)"
     ),
     "one example to em": (lambda: em(gmm.GMM, MIXTURE, XS[0]), "expected (N, D)"),
-    "a batch to a density": (
-        lambda: densities.log_gaussian(XS, np.zeros(2), np.ones(2)), "expected the same shape (D,); vmap over batches"
-    ),
     "a batch to an encoder": (lambda: vae.encode(NETS, PIXELS), "this encoder reads one example of shape (16,)"),
     "a list of lists": (lambda: em(gmm.GMM, MIXTURE, XS.tolist()), "numpy.asarray"),
     "a list to maximize": (lambda: climb(xs=XS.tolist()), "make a list an array with numpy.asarray"),
@@ -146,38 +143,6 @@ MISTAKES = {
     "another likelihood": (
         lambda: climb(vae.make_vae("gaussian"), NETS, PIXELS), "give init and make_vae the same likelihood"
     ),
-    # densities and nodes
-    "one number to a density": (lambda: densities.log_gaussian(1.0, 0.0, 1.0), "jnp.atleast_1d for a single number"),
-    "deviations of another length": (
-        lambda: densities.log_gaussian(np.ones(2), np.zeros(2), np.ones(3)), "or (2,), the standard deviations"
-    ),
-    "a batch of pictures": (lambda: densities.log_bernoulli(PIXELS, PIXELS), "expected one shape (D,); vmap over"),
-    "a logit too few": (lambda: densities.log_bernoulli(PIXELS[0], np.zeros(15)), "x has shape (16,) and logits (15,)"),
-    "a label that is no integer": (lambda: densities.log_categorical(1.0, np.zeros(3)), "expected one integer ()"),
-    "all labels at once": (lambda: densities.log_categorical(np.arange(3), np.zeros(3)), "vmap over batches"),
-    "classes of all examples": (
-        lambda: densities.log_categorical(0, np.zeros((3, 2))), "logits (3, 2): expected one integer () and logits (K,)"
-    ),
-    "Gaussians of two dimensions": (
-        lambda: densities.kl_gaussian(np.zeros(2), np.ones(2), np.zeros(3), np.ones(3)), "expected the same (D,)"
-    ),
-    "two sets of classes": (lambda: densities.kl_categorical(np.zeros(2), np.zeros(3)), "expected one shape (K,)"),
-    "classes of a batch": (
-        lambda: densities.kl_categorical(np.zeros((3, 2)), np.zeros((3, 2))), "(3, 2): expected one shape (K,)"
-    ),
-    "labels of a batch": (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "expected (K,) for one example; vmap over"),
-    "labels of nothing": (lambda: vj.enumerate_nodes(np.zeros(0)), "log_probs has shape (0,)"),
-    "a product of many dimensions": (
-        lambda: vj.quadrature_nodes(np.zeros(4), np.ones(4), 10), "10^4 points: a product rule works for at most 3"
-    ),
-    "a rule of too many points": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 500), "use grid_nodes"),
-    "half a point": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 2.5), "num_points is 2.5: expected a whole"),
-    "a yes for a count": (lambda: vj.grid_nodes([0.0], [1.0], True), "num_points is True: expected a whole number"),
-    "corners the wrong way round": (lambda: vj.grid_nodes([1.0], [0.0], 5), "low < high in every dimension"),
-    "corners of two boxes": (lambda: vj.grid_nodes([0.0], [1.0, 1.0], 5), "expected two corners of one shape (L,)"),
-    "means of a batch": (lambda: vj.cubature_nodes(XS, np.ones(2)), "use jax.vmap for a batch"),
-    "draws without a key": (lambda: vj.sample_nodes(None, np.zeros(2), np.ones(2), 3), "key is NoneType: pass key="),
-    "no draws": (lambda: vj.sample_nodes(KEY, np.zeros(2), np.ones(2), 0), "num_samples is 0: expected a whole number"),
     # bounds and fits
     "a batch to one example's factors": (lambda: lg.log_joint(FACTORS, XS, np.zeros(1)), "expected one example (2,)"),
     "a batch to a posterior": (lambda: lg.posterior_moments(FACTORS, XS), "expected one example (2,); vmap over"),
@@ -271,9 +236,6 @@ MISTAKES = {
     "pictures drawn by a seed": (lambda: vae.sample(NETS, 0, 5), "key is int: pass key=jax.random.key(0)"),
     # data, files, checks
     "no points": (lambda: data.spiral(0, 1), "num_examples is 0: expected a whole number"),
-    "nothing to save": (lambda: vj.save("nothing.npz", {}), "there is nothing to save"),
-    "a key to save": (lambda: vj.save("no.npz", {"key": KEY, "w": np.zeros(2, "f2")}), "jax.random.key_data(key)"),
-    "words to save": (lambda: vj.save("no.npz", ["W", XS]), "params hold str at [0]: expected arrays of numbers"),
     "no seed for data": (lambda: data.spiral(5, None), "seed is None: expected a whole number"),
     "a program for parameters": (lambda: vj.load(__file__, NETS), "was not written by vaejax.save"),
     "too few draws": (lambda: check.check_mean("c", np.zeros(5), 0), "got shape (5,), expected at least 30"),

@@ -140,7 +140,7 @@ def test_air_quality():
         (lambda xs: np.where(np.arange(3) == 1, np.nan, xs), "column 1 was never observed"),
         (lambda xs: np.where(np.isnan(xs), np.inf, xs), r"hold \d+ infinite entries"),
         (lambda xs: np.zeros((0, 3)), "at least one example"),
-        (lambda xs: np.zeros((4, 3), int), "expected floats"),
+        (lambda xs: np.zeros((4, 3), int), "expected float32 or float64"),
     ],
 )
 def test_bad_data_are_refused_with_advice(change, says):

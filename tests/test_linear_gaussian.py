@@ -111,7 +111,7 @@ def test_mean_and_covariance_by_chunks_are_numpys(seed):
         assert_close(cov, np.cov(xs.T, bias=True), atol=1e-7)
     assert_close(jax.jit(mean_and_cov)(xs)[1], np.cov(xs.T, bias=True), atol=1e-7)
     with pytest.MonkeyPatch.context() as patch:  # as on an accelerator
-        patch.setattr("vaejax.pca._is_on_one_cpu", lambda xs: False)
+        patch.setattr("vaejax.doors.is_on_one_cpu", lambda xs: False)
         assert_close(mean_and_cov(xs)[1], np.cov(xs.T, bias=True), atol=1e-7)
     single = mean_and_cov(xs.astype(np.float32))[1]
     assert single.dtype == np.float32
@@ -221,7 +221,7 @@ GOOD = cloud(0, 10, 4)
         (GOOD[:1], 1, "at least two examples"),
         (GOOD[0], 1, "expected \\(N, D\\)"),
         (np.where(GOOD > 1, np.nan, GOOD), 2, "NaN or infinite"),
-        (GOOD.astype(int), 2, "expected floats"),
+        (GOOD.astype(int), 2, "expected float32 or float64"),
         (GOOD.tolist(), 2, "numpy.asarray"),
         (GOOD[:0], 2, "at least one example"),
     ],

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vaejax.doors import check_count, check_examples, check_key, count_examples
+from vaejax.doors import check_batch, check_count, check_key, count_examples
 from vaejax.sharding import Sharded, drop_padding, replicate_like
 
 
@@ -121,7 +121,7 @@ def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
         () nats per example.
 
     Raises:
-        ValueError: a bad chunk_size; or from `model.check`, or from `check_examples` where the model has none.
+        ValueError: a bad chunk_size; or from `model.check`, or from `check_batch` where the model has none.
     """
     check_model_data(model, params, xs)
     if chunk_size is not None:
@@ -141,7 +141,7 @@ def batch_bound(model, params, xs, nodes, bound=elbo):
 
 
 def check_model_data(model, params, xs):
-    """The check at every public door: the model's own where it has one, `check_examples` otherwise."""
+    """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, xs))):
@@ -151,7 +151,7 @@ def check_model_data(model, params, xs):
     if model.check is not None:
         model.check(params, xs)
     else:
-        check_examples(xs, as_table=hasattr(xs, "shape"), allow_half=True)
+        check_batch(xs)
 
 
 @partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))

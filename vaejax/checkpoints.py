@@ -5,6 +5,7 @@ when it is whole. The next attempt removes it. The newest two checkpoints are ke
 machine fails while one is written. One program at a time may use a folder.
 """
 
+import os
 from pathlib import Path
 
 import jax
@@ -24,7 +25,8 @@ class Checkpoints:
         self.manager = None
         if folder is None:
             return
-        if not str(folder) or ("://" not in str(folder) and Path(folder).expanduser().is_file()):
+        name = str(folder) if isinstance(folder, str | os.PathLike) else ""
+        if not name or ("://" not in name and Path(name).expanduser().is_file()):
             raise ValueError(f"checkpoint is {str(folder)!r}: expected a folder, new or of the same fit, or None")
         import orbax.checkpoint as ocp  # takes half a second, and most fits are short
 

@@ -1,7 +1,7 @@
 """Log densities and Kullback-Leibler divergences, in nats.
 
-Each function scores one example; `jax.vmap` scores many. Shapes are checked, values are not: these functions run inside
-`jit`, where a value cannot be looked at.
+Each function scores one example; `jax.vmap` scores many. Shapes are checked. Values are not, as these functions run
+inside `jit`, where none can be looked at; but a covariance in the place of its factor is refused where it is seen.
 """
 
 import math
@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
+from vaejax.doors import as_float, check_lower
+
 LOG_2PI = math.log(2 * math.pi)
 
 
-def check_gaussian_shapes(mean, scale_tril):
-    """ValueError unless `mean` is (D,), D >= 1, and `scale_tril` is (D, D), or (D,) for a diagonal Gaussian."""
+def check_gaussian(mean, scale_tril):
+    """ValueError unless `mean` is (D,), D >= 1, and `scale_tril` lower triangular (D, D), or (D,) for a diagonal."""
     mean_shape, scale_shape = np.shape(mean), np.shape(scale_tril)
     if len(mean_shape) != 1 or mean_shape == (0,):
         raise ValueError(
@@ -27,6 +29,8 @@ def check_gaussian_shapes(mean, scale_tril):
             f"scale_tril has shape {scale_shape} beside a mean of shape {mean_shape}: expected {mean_shape * 2}, a "
             f"lower triangular Cholesky factor, or {mean_shape}, the standard deviations of a diagonal Gaussian"
         )
+    if len(scale_shape) == 2:
+        check_lower(scale_tril)
 
 
 def log_det_tril(scale_tril):
@@ -53,14 +57,14 @@ def log_gaussian(x, mean, scale_tril):
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 2.3, the logarithm of (2.43).
     """
-    x, mean, scale_tril = jnp.asarray(x), jnp.asarray(mean), jnp.asarray(scale_tril)
-    check_gaussian_shapes(mean, scale_tril)
+    x, mean, scale_tril = as_float(x, mean, scale_tril)
+    check_gaussian(mean, scale_tril)
     if x.shape != mean.shape:
         raise ValueError(
             f"x has shape {x.shape} and mean {mean.shape}: expected the same shape (D,); vmap over batches"
         )
     white = _whiten(scale_tril, x - mean)
-    return -0.5 * (white @ white) - log_det_tril(scale_tril) - 0.5 * x.size * LOG_2PI
+    return -0.5 * (white**2).sum() - log_det_tril(scale_tril) - 0.5 * x.size * LOG_2PI
 
 
 def log_bernoulli(x, logits):
@@ -80,7 +84,7 @@ def log_bernoulli(x, logits):
 
     Source: derived in chapter 1; Bishop (2006), section 2.1, (2.2), for one pixel.
     """
-    x, logits = jnp.asarray(x), jnp.asarray(logits)
+    x, logits = as_float(x, logits)
     if x.shape != logits.shape or x.ndim != 1:
         raise ValueError(f"x has shape {x.shape} and logits {logits.shape}: expected one shape (D,); vmap over batches")
     softplus = jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits)))
@@ -102,13 +106,16 @@ def log_categorical(label, logits):
 
     Source: Bishop (2006), section 2.2, (2.26).
     """
-    label, logits = jnp.asarray(label), jnp.asarray(logits)
+    label = label if isinstance(label, jax.Array) else np.asarray(label)
+    (logits,) = as_float(logits)
     if logits.ndim != 1 or label.ndim != 0 or not jnp.issubdtype(label.dtype, jnp.integer):
         raise ValueError(
             f"label is {label.dtype}{label.shape} and logits {logits.shape}: expected one integer () and logits (K,); "
             "vmap over batches"
         )
-    label = label.astype(int)  # a byte cannot be compared with 256
+    if isinstance(label, np.ndarray):
+        label = label.astype(np.int64).clip(-1, logits.size)  # JAX would cut 2^32 + 1 down to 1
+    label = jnp.asarray(label).astype(int)  # a byte cannot be compared with 256
     inside = (label >= 0) & (label < logits.size)
     return jnp.where(inside, jax.nn.log_softmax(logits)[label], jnp.nan)
 
@@ -130,17 +137,16 @@ def kl_gaussian(mean_q, scale_tril_q, mean_p, scale_tril_p):
 
     Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, appendix A, (A.23).
     """
-    arrays = [jnp.asarray(a) for a in (mean_q, scale_tril_q, mean_p, scale_tril_p)]
-    mean_q, scale_tril_q, mean_p, scale_tril_p = arrays
-    check_gaussian_shapes(mean_q, scale_tril_q)
-    check_gaussian_shapes(mean_p, scale_tril_p)
+    mean_q, scale_tril_q, mean_p, scale_tril_p = as_float(mean_q, scale_tril_q, mean_p, scale_tril_p)
+    check_gaussian(mean_q, scale_tril_q)
+    check_gaussian(mean_p, scale_tril_p)
     if mean_q.shape != mean_p.shape:
         raise ValueError(f"mean_q has shape {mean_q.shape} and mean_p {mean_p.shape}: expected the same (D,)")
     if scale_tril_q.ndim != scale_tril_p.ndim:  # one full, one diagonal: write both as matrices
         scale_tril_q, scale_tril_p = (jnp.diag(s) if s.ndim == 1 else s for s in (scale_tril_q, scale_tril_p))
     ratio = _whiten(scale_tril_p, scale_tril_q)
     shift = _whiten(scale_tril_p, mean_p - mean_q)
-    quadratic = (ratio**2).sum() + shift @ shift - mean_q.size
+    quadratic = (ratio**2).sum() + (shift**2).sum() - mean_q.size
     return 0.5 * quadratic + log_det_tril(scale_tril_p) - log_det_tril(scale_tril_q)
 
 
@@ -159,7 +165,7 @@ def kl_categorical(logits_q, logits_p):
 
     Source: Bishop (2006), section 1.6.1, the discrete form of (1.113).
     """
-    logits_q, logits_p = jnp.asarray(logits_q), jnp.asarray(logits_p)
+    logits_q, logits_p = as_float(logits_q, logits_p)
     if logits_q.shape != logits_p.shape or logits_q.ndim != 1:
         raise ValueError(f"logits have shapes {logits_q.shape} and {logits_p.shape}: expected one shape (K,)")
     log_q, log_p = jax.nn.log_softmax(logits_q), jax.nn.log_softmax(logits_p)

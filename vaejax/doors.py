@@ -1,7 +1,8 @@
 """The checks at the doors: what comes in from outside is looked at once, and a refusal says what came and what to do.
 
-Can it be scored, can it be fitted? The doors that score (`mean_bound`, `log_likelihood`) ask the first question, the
-`init` of a model asks the second as well.
+Can it be scored, can it be fitted? The doors that score (`mean_bound`, `log_likelihood`) ask the first question, by
+`check_batch`, or by `check_rows`, `check_table` or `check_table_with_holes`, which ask for more; the `init` of a model
+asks the second as well, by `check_fittable`. Values are looked at where they are known: a tracer passes.
 """
 
 from functools import partial
@@ -26,9 +27,36 @@ def check_key(key):
         raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 
 
+def as_float(*arrays):
+    """The arguments as arrays of the floating type that they share: two bytes would wrap around where they meet."""
+    arrays = [jnp.asarray(array) for array in arrays]
+    dtype = jnp.result_type(float, *arrays)
+    return [array.astype(dtype) for array in arrays]
+
+
+def is_traced(*trees):
+    """Do `trees` hold what jit, vmap or grad put in the place of numbers?"""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def check_finite(name, array):
+    """ValueError if `array` holds NaN or infinity."""
+    if not is_traced(array) and not np.isfinite(np.asarray(array)).all():
+        raise ValueError(f"{name} is {np.asarray(array)}: expected finite numbers; see where NaN or infinity came from")
+
+
+def check_lower(scale_tril):
+    """ValueError where the matrices (..., D, D) have entries above their diagonal, as a covariance has."""
+    if not is_traced(scale_tril) and np.triu(np.asarray(scale_tril), 1).any():
+        raise ValueError(
+            "scale_tril has entries above its diagonal: expected a lower Cholesky factor, such as "
+            "numpy.linalg.cholesky makes of a covariance"
+        )
+
+
 def require_concrete(name, *trees):
     """ValueError if `trees` hold what jit, vmap or grad put in the place of numbers."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees)):
+    if is_traced(*trees):
         raise ValueError(
             f"{name} looks at its numbers as it goes, which jit, vmap and grad hide from it: call it outside of them, "
             "for one start after the other"
@@ -36,67 +64,61 @@ def require_concrete(name, *trees):
 
 
 def count_examples(data):
-    """N; ValueError unless the data are arrays that share the first axis."""
+    """N; ValueError unless the data are arrays of numbers that share the first axis. Values are not looked at."""
     if hasattr(data, "padded"):  # a vaejax.sharding.Sharded knows its own
         return data.num_examples
     leaves = jax.tree.leaves(data)
     shapes = [np.shape(leaf) for leaf in leaves]
+    for leaf in leaves:
+        _check_numbers(leaf)
     if not shapes or any(len(shape) == 0 or 0 in shape for shape in shapes):
         raise ValueError(
-            f"the data have shapes {shapes}: expected at least one example along the first axis of each "
+            f"the data have shapes {sorted(set(shapes))}: expected at least one example along the first axis of each "
             "array; make a list an array with numpy.asarray"
         )
-    for leaf in leaves:
-        if isinstance(leaf, np.ma.MaskedArray):
-            raise ValueError("the data are masked: expected plain arrays; mark what is missing by xs.filled(numpy.nan)")
-        if not hasattr(leaf, "dtype"):
-            raise ValueError(
-                f"the data are a {type(leaf).__name__}: expected arrays; convert with numpy.asarray(xs, 'float32')"
-            )
     if len({shape[0] for shape in shapes}) != 1:
         raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
     return shapes[0][0]
 
 
-def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):
-    """ValueError unless xs is a non-empty batch of finite examples. Values are looked at where they are concrete.
+def check_batch(data):
+    """N; ValueError unless the data are an array or a pytree of arrays (N, ...) of finite numbers, of whatever type."""
+    return _check_values(data, _is_not_finite, "NaN or infinite")
 
-    Args:
-        xs: an array, or a pytree of arrays, with the examples along the first axis.
-        as_table: it must be a lone array, (N, D) floats; False takes any pytree of arrays.
-        allow_nan: NaN marks a missing entry; only infinities are refused.
-        allow_half: a table of half precision will do, as it does for networks; no factorisation takes it.
 
-    Returns:
-        N, the number of examples.
-    """
-    if as_table and hasattr(xs, "padded"):
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    if as_table and not hasattr(xs, "shape"):
-        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
-        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
-    num_examples = count_examples(xs)
-    if as_table:
-        if xs.ndim != 2:
-            raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
-        if not jnp.issubdtype(xs.dtype, jnp.floating):
-            raise ValueError(f"xs holds {xs.dtype}: expected floats; convert with xs.astype('float32')")
-        if not allow_half and xs.dtype.itemsize < 4:
-            raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
-    for leaf in jax.tree.leaves(xs):
-        if not getattr(leaf.dtype, "isnative", True):
-            raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
-        if isinstance(leaf, jax.core.Tracer | jax.ShapeDtypeStruct) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
-            num_bad = int(_count_bad(leaf, allow_nan))
-        if num_bad:
-            kind = "infinite" if allow_nan else "NaN or infinite"
-            raise ValueError(
-                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
-                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
-            )
-    return num_examples
+def check_rows(xs):
+    """N; ValueError unless xs is one array (N, D) of finite numbers of whatever type: counts, bytes, halves, floats."""
+    _check_shape(xs)
+    return check_batch(xs)
+
+
+def check_table(xs):
+    """N; ValueError unless xs is one array (N, D) of finite float32 or float64, as factorisations need it."""
+    _check_precision(xs)
+    return check_batch(xs)
+
+
+def check_table_with_holes(xs):
+    """As `check_table`, but NaN marks a missing entry."""
+    _check_precision(xs)
+    return _check_values(xs, _is_infinite, "infinite")
+
+
+def check_fittable(xs):
+    """ValueError unless the table xs, which may have holes, has two examples, and in each column an entry."""
+    if len(xs) < 2:
+        raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
+    never = np.isnan(np.fmin.reduce(np.asarray(xs), 0))
+    if never.any():
+        raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
+
+
+def check_spread(xs):
+    """ValueError if a column of the table xs, which may have holes, holds one value alone."""
+    xs = np.asarray(xs)
+    constant = np.fmin.reduce(xs, 0) == np.fmax.reduce(xs, 0)
+    if constant.any():
+        raise ValueError(f"column {int(constant.argmax())} is the same in all {len(xs)} examples: drop it")
 
 
 def check_example(x, size, name="x"):
@@ -112,13 +134,88 @@ def blocks(table, size=4096):
     return (np.asarray(table[start : start + size]) for start in range(0, len(table), size))
 
 
-def _count_bad(leaf, allow_nan):
-    """By numpy where the array is numpy's, part by part, so that nothing is copied; compiled elsewhere."""
-    if isinstance(leaf, np.ndarray):
-        return sum(np.isinf(part).sum() if allow_nan else part.size - np.isfinite(part).sum() for part in blocks(leaf))
-    return _count_bad_on_device(leaf, allow_nan)
+def is_on_one_cpu(array):
+    """May numpy read it where it lies? Not within a compiled function, on an accelerator, or on several devices.
+
+    True for what is mapped from a file, which no device need hold.
+    """
+    if is_traced(array) or isinstance(array, np.memmap):
+        return not is_traced(array)
+    if isinstance(array, jax.Array):
+        return [device.platform for device in array.devices()] == ["cpu"]
+    return jax.default_backend() == "cpu"
 
 
-@partial(jax.jit, static_argnames="allow_nan")
-def _count_bad_on_device(leaf, allow_nan):
-    return (jnp.isinf(leaf) if allow_nan else ~jnp.isfinite(leaf)).sum()
+def _check_numbers(leaf):
+    """ValueError unless the leaf is an array of numbers that JAX knows (or a number, which is told by its shape)."""
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise ValueError("the data are masked: expected plain arrays; mark what is missing by xs.filled(numpy.nan)")
+    if np.ndim(leaf) and not isinstance(leaf, np.ndarray | jax.Array):
+        advice = "xs.toarray()" if hasattr(leaf, "toarray") else "numpy.asarray(xs, 'float32')"
+        raise ValueError(f"the data are a {type(leaf).__name__}: expected arrays; convert with {advice}")
+    if not isinstance(leaf, np.ndarray):
+        return
+    is_number = jnp.issubdtype(leaf.dtype, jnp.number) and leaf.dtype.char not in "gG"  # no long doubles
+    if not is_number and leaf.dtype != np.bool_:
+        raise ValueError(f"the data hold {leaf.dtype}: expected numbers of JAX's types; use xs.astype('float32')")
+    if not leaf.dtype.isnative:
+        raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
+
+
+def _check_shape(xs):
+    if hasattr(xs, "padded"):
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    if not hasattr(xs, "shape"):
+        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
+        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
+    count_examples(xs)
+    if xs.ndim != 2:
+        raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
+
+
+def _check_precision(xs):
+    _check_shape(xs)
+    if xs.dtype not in (np.float32, np.float64):
+        raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
+
+
+def _check_values(data, is_bad, kind):
+    num_examples = count_examples(data)
+    for leaf in jax.tree.leaves(data):
+        if is_traced(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        if num_bad := _count_bad(leaf, is_bad):
+            raise ValueError(
+                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
+                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
+            )
+    return num_examples
+
+
+def _count_bad(leaf, is_bad):
+    """By numpy, part by part, so that nothing is copied; compiled where the data are on an accelerator.
+
+    Squares that add up to a finite number are finite, and that is the fastest pass there is.
+    """
+    if not (isinstance(leaf, np.ndarray) or is_on_one_cpu(leaf)):
+        with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
+            return int(_count_on_device(leaf, is_bad))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sum(is_bad(np, part).sum() for part in blocks(np.asarray(leaf)) if not _has_finite_square(part.ravel()))
+
+
+def _has_finite_square(flat):
+    return flat.dtype in (np.float32, np.float64) and np.isfinite(flat @ flat)
+
+
+@partial(jax.jit, static_argnames="is_bad")
+def _count_on_device(leaf, is_bad):
+    return is_bad(jnp, leaf).sum()
+
+
+def _is_not_finite(numpy, array):
+    return ~numpy.isfinite(array)
+
+
+def _is_infinite(numpy, array):
+    return numpy.isinf(array)

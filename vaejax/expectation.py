@@ -169,7 +169,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     _check_em(model, xs, key)
     if model.m_step is None:
         raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
-    like = jax.ShapeDtypeStruct(xs.shape, xs.dtype) if isinstance(xs, Prepared) else xs
+    like = np.zeros((1, *xs.shape[1:]), xs.dtype) if isinstance(xs, Prepared) else xs
     check_model_data(model, params, like)
     check_count("num_steps", num_steps)
     if tol is not None and not (isinstance(tol, int | float | np.number) and tol >= 0):

@@ -1,5 +1,6 @@
 """Keep what was learnt: parameters to a file and back."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -22,16 +23,21 @@ def save(path, params):
         ValueError: `params` holds no arrays, or what could not be read back as it was.
         OSError: the folder is missing, full or may not be written to.
     """
-    arrays = {name: _as_numpy(name, leaf) for name, leaf in _named_leaves(params)}
-    if not arrays:
+    path = _as_path(path).resolve()  # a link stays, and what it points to is written
+    leaves = _named_leaves(params)
+    if not leaves:
         raise ValueError("params hold no arrays: there is nothing to save")
-    path = Path(path)
+    arrays = {name: _as_numpy(name, leaf) for name, leaf in leaves}
+    if len(arrays) < len(leaves):
+        raise ValueError(f"params hold {len(leaves)} arrays by {len(arrays)} names: rename the keys that read alike")
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
         with open(draft, "xb") as file:
             np.savez(file, __format__=FORMAT, **arrays)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            draft.chmod(path.stat().st_mode)  # who may read it stays as it was
         os.replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -53,6 +59,7 @@ def load(path, like):
         FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
+    path = _as_path(path)
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}  # the zip's own checksums are compared here
@@ -73,6 +80,12 @@ def load(path, like):
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(arrays[name]) for name in wanted])
 
 
+def _as_path(path):
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path is {type(path).__name__}: expected the name of a file first, then the parameters")
+    return Path(path)
+
+
 def _named_leaves(params):
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
 
@@ -87,10 +100,15 @@ def _as_numpy(name, leaf):
     """The leaf, if its type survives the way into a file and back."""
     kind = getattr(leaf, "dtype", type(leaf).__name__)
     advice = "expected arrays of numbers, or None"
-    if isinstance(leaf, bool | int | float | complex):
-        leaf = jnp.asarray(leaf)
+    if isinstance(leaf, bool | int | float | complex) and not isinstance(leaf, np.generic):
+        advice = "JAX would round it; convert it with jax.numpy.asarray, or set jax_enable_x64"
+        with contextlib.suppress(OverflowError), np.errstate(over="ignore"):
+            kept = np.asarray(jnp.asarray(leaf))
+            leaf = kept if kept.item() == leaf or leaf != leaf else leaf
     if jnp.issubdtype(kind, jax.dtypes.prng_key):
         advice = "a random key is saved as jax.random.key_data(key)"
+    elif isinstance(leaf, np.ma.MaskedArray):
+        advice = "a mask would be lost; save xs.filled(numpy.nan), or the data and the mask as two arrays"
     elif kind == jnp.bfloat16:
         advice = "numpy's files have no such type; convert it with .astype('float32')"
     elif isinstance(leaf, np.ndarray | np.generic | jax.Array) and leaf.dtype.kind in "biufc":

@@ -16,7 +16,7 @@ from jax.scipy.linalg import cho_solve
 
 from vaejax.bounds import LatentModel
 from vaejax.densities import LOG_2PI, log_gaussian
-from vaejax.doors import check_example, check_examples
+from vaejax.doors import check_example, check_fittable, check_lower, check_spread, check_table_with_holes
 from vaejax.nodes import cubature_nodes
 from vaejax.numerics import full_precision
 
@@ -123,19 +123,18 @@ def m_step(params, T):
 
 def init(xs):
     """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
-    xs = _check_table(xs)
+    check_table_with_holes(xs)
+    check_fittable(xs)
+    check_spread(xs)
+    xs = np.asarray(xs)
     sd = np.nanstd(xs, axis=0, dtype=float).astype(xs.dtype)
-    if not (sd > 0).all():
-        raise ValueError(
-            f"column {int((sd == 0).argmax())} has no spread: expected at least two different values in it"
-        )
     mean = np.nanmean(xs, axis=0, dtype=float).astype(xs.dtype)
     return GaussianParams(jnp.asarray(mean), jnp.diag(jnp.asarray(sd)))
 
 
 def check(params, xs):
     """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
-    _check_table(xs)
+    check_table_with_holes(xs)
     if not isinstance(params, GaussianParams):
         raise ValueError(f"params are {type(params).__name__}: expected GaussianParams, as gaussian.init makes them")
     mean, scale_tril = np.asarray(params.mean), np.asarray(params.scale_tril)
@@ -149,25 +148,7 @@ def check(params, xs):
     check_lower(scale_tril)
 
 
-def check_lower(scale_tril):
-    """ValueError where the matrices (..., D, D) have entries above their diagonal, as a covariance has."""
-    if np.triu(scale_tril, 1).any():
-        raise ValueError(
-            "scale_tril has entries above its diagonal: expected a lower Cholesky factor, such as "
-            "numpy.linalg.cholesky makes of a covariance"
-        )
-
-
 GAUSSIAN = LatentModel(log_joint, posterior, statistics, m_step, recentre, check=check)
-
-
-def _check_table(xs):
-    check_examples(xs, as_table=True, allow_nan=True)
-    xs = np.asarray(xs)
-    never = np.isnan(xs).all(0)
-    if never.any():
-        raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
-    return xs
 
 
 def _covariance(params):

@@ -22,8 +22,7 @@ from jax.scipy.special import logsumexp
 from vaejax import gmm_fast
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_examples, check_key, require_concrete
-from vaejax.gaussian import check_lower
+from vaejax.doors import blocks, check_count, check_key, check_lower, check_table, require_concrete
 from vaejax.nodes import enumerate_nodes
 from vaejax.numerics import full_precision
 
@@ -112,7 +111,8 @@ def init(xs, num_components, key, *, method="k-means++"):
     """
     check_key(key)
     require_concrete("gmm.init", xs, key)
-    xs = _check_table(xs)
+    check_table(xs)
+    xs = np.asarray(xs)
     check_count("num_components", num_components)
     if method not in ("k-means++", "random"):
         raise ValueError(f"method is {method!r}: expected 'k-means++' or 'random'")
@@ -132,7 +132,7 @@ def init(xs, num_components, key, *, method="k-means++"):
 
 def check(params, xs):
     """ValueError unless params are those of a mixture for finite xs (N, D)."""
-    xs = _check_table(xs)
+    check_table(xs)
     if not isinstance(params, GMMParams):
         raise ValueError(f"params are {type(params).__name__}: expected GMMParams, as gmm.init makes them")
     log_pi, mu, scale_tril = (np.asarray(p) for p in params)
@@ -253,11 +253,6 @@ def _make_gmm(min_variance):
 
 
 GMM = make_gmm()
-
-
-def _check_table(xs):
-    check_examples(xs, as_table=True, allow_nan=False)
-    return xs
 
 
 def _spread(xs):

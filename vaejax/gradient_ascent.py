@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, check_model_data, mean_bound
 from vaejax.checkpoints import Checkpoints
-from vaejax.doors import check_count, check_examples, check_key, count_examples, require_concrete
+from vaejax.doors import check_batch, check_count, check_key, count_examples, require_concrete
 from vaejax.expectation import check_history, own_copy
 from vaejax.sharding import drop_padding, is_mapped, replicate_like, spread_as
 
@@ -65,7 +65,7 @@ def maximize(
         objective = _bound_of(objective)
         num_examples = count_examples(data)
     else:
-        num_examples = check_examples(data)
+        num_examples = check_batch(data)
     check_count("num_steps", num_steps)
     check_count("checkpoint_every", checkpoint_every)
     num_steps = int(num_steps)

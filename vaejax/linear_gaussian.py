@@ -23,7 +23,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_example, check_examples, check_key
+from vaejax.doors import blocks, check_count, check_example, check_fittable, check_key, check_table_with_holes
 from vaejax.nodes import cubature_nodes
 from vaejax.numerics import full_precision
 from vaejax.pca import PCAResult, als, mean_and_cov, orient, pca, project, reconstruct, varimax  # noqa: F401  all of PCA is public here
@@ -128,7 +128,8 @@ def init(xs, num_latents):
     """
     is_prepared = hasattr(xs, "content")
     if not is_prepared:
-        _check_can_be_fitted(xs)
+        check_table_with_holes(xs)
+        check_fittable(xs)
     check_count("num_latents", num_latents)
     num_examples, num_features = xs.shape
     if num_features < 2:
@@ -341,7 +342,7 @@ def _posterior_map(params):
 
 def check(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
-    check_examples(xs, as_table=True, allow_nan=True)
+    check_table_with_holes(xs)
     if not isinstance(params, LinearGaussianParams):
         raise ValueError(
             f"params are {type(params).__name__}: expected LinearGaussianParams, as linear_gaussian.init makes them"
@@ -369,16 +370,6 @@ def _summary_of(xs):
     if xs.mesh is not None:
         raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
     return xs.content
-
-
-def _check_can_be_fitted(xs):
-    """A table that may hold NaN, but no infinity, no column without an entry, and more than one row."""
-    check_examples(xs, as_table=True, allow_nan=True)
-    if len(xs) < 2:
-        raise ValueError(f"xs has shape {xs.shape}: expected (N, D) with at least two examples")
-    never = np.all([np.isnan(block).all(0) for block in blocks(xs)], 0)
-    if never.any():
-        raise ValueError(f"column {int(never.argmax())} was never observed: nothing can be learned about it, drop it")
 
 
 def _floor_of(variances):

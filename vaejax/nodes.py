@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vaejax.densities import LOG_2PI, check_gaussian_shapes, log_det_tril
-from vaejax.doors import check_count, check_key
+from vaejax.densities import LOG_2PI, check_gaussian, log_det_tril
+from vaejax.doors import as_float, check_count, check_finite, check_key, is_traced
+from vaejax.numerics import full_precision
 
 MAX_PRODUCT_DIM = 3  # n^L points: 100^3 is a million, 100^4 is out of reach
+MOST_NODES = 10**7  # of a product rule: in three dimensions 240 MB of float64
 
 
 class Nodes(NamedTuple):
@@ -67,12 +69,13 @@ def enumerate_nodes(log_probs):
     Raises:
         ValueError: `log_probs` is not a vector, or (where the values are known) its probabilities do not add up to one.
     """
-    log_probs = jnp.asarray(log_probs)
+    (log_probs,) = as_float(log_probs)
     if log_probs.ndim != 1 or log_probs.size == 0:
         raise ValueError(f"log_probs has shape {log_probs.shape}: expected (K,) for one example; vmap over batches")
-    total = jnp.exp(log_probs).sum()
-    if not _is_traced(total) and not abs(total - 1) < 1e-3:
-        raise ValueError(f"the probabilities add up to {total:.3g}, not to 1: pass jax.nn.log_softmax(log_probs)")
+    total = jnp.exp(log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))).sum()
+    rounding = 4 * float(jnp.finfo(log_probs.dtype).eps) * (1 + math.log(log_probs.size))  # a log is at most log K
+    if not is_traced(total) and not abs(total - 1) < 1e-3 + rounding:
+        raise ValueError(f"the probabilities add up to {total:.6g}, not to 1: pass jax.nn.log_softmax(log_probs)")
     return Nodes(z=jnp.arange(log_probs.size), weight=jnp.exp(log_probs), log_q=log_probs)
 
 
@@ -113,7 +116,7 @@ def quadrature_nodes(mean, scale_tril, num_points):
     Args:
         mean: (L,), L <= 3.
         scale_tril: (L, L) Cholesky factor or (L,) standard deviations.
-        num_points: n, points for each dimension, 1 to 200.
+        num_points: n, points for each dimension, 1 to 200, so that n^L is at most 10^7.
 
     Returns:
         Nodes with z (n^L, L).
@@ -141,24 +144,24 @@ def grid_nodes(low, high, num_points):
 
     Args:
         low, high: (L,) finite corners of the box, L <= 3, low < high.
-        num_points: n, cells for each dimension.
+        num_points: n, cells for each dimension, so that n^L is at most 10^7.
 
     Returns:
         Nodes with z (n^L, L).
 
     Raises:
-        ValueError: L > 3, num_points < 1, shapes that differ, or (where the values are known) low >= high
+        ValueError: L > 3, num_points out of range, shapes that differ, or (where the values are known) low >= high
             or a corner that is not finite.
     """
-    low, high = jnp.asarray(low), jnp.asarray(high)
+    low, high = as_float(low, high)
     if low.ndim != 1 or low.shape != high.shape or low.size == 0:
         raise ValueError(f"low has shape {low.shape} and high {high.shape}: expected two corners of one shape (L,)")
     _check_product_rule("grid_nodes", low.size, num_points)
     is_box = (high > low) & jnp.isfinite(low) & jnp.isfinite(high)
-    if not _is_traced(is_box) and not is_box.all():
+    if not is_traced(is_box) and not is_box.all():
         raise ValueError(f"low is {low} and high {high}: expected finite numbers, low < high in every dimension")
     unit = _product((np.arange(num_points) + 0.5) / num_points, low.size)
-    z = low[None] + (high - low)[None] * jnp.asarray(unit, _float_dtype(low, high))
+    z = low[None] + (high - low)[None] * jnp.asarray(unit, low.dtype)
     weight = jnp.full(len(unit), 1 / len(unit), z.dtype)
     return Nodes(z=z, weight=weight, log_q=jnp.full_like(weight, -jnp.log(high - low).sum()))
 
@@ -187,31 +190,29 @@ def sample_nodes(key, mean, scale_tril, num_samples):
     check_key(key)
     num_latents = _num_latents(mean, scale_tril)
     check_count("num_samples", num_samples)
-    eps = jax.random.normal(key, (num_samples, num_latents), _float_dtype(mean, scale_tril))
+    mean, scale_tril = as_float(mean, scale_tril)
+    eps = jax.random.normal(key, (num_samples, num_latents), mean.dtype)
     return _gaussian_nodes(mean, scale_tril, eps, np.full(num_samples, 1 / num_samples))
 
 
+@full_precision
 def _gaussian_nodes(mean, scale_tril, standard, weight):
     """Move the nodes of N(0, I) to N(mean, S S'): z = mean + S u, log q(z) = log N(u; 0, I) - log |S|."""
-    dtype = _float_dtype(mean, scale_tril)
-    mean, scale_tril = jnp.asarray(mean, dtype), jnp.asarray(scale_tril, dtype)
-    standard, weight = jnp.asarray(standard, dtype), jnp.asarray(weight, dtype)
+    mean, scale_tril = as_float(mean, scale_tril)
+    standard, weight = jnp.asarray(standard, mean.dtype), jnp.asarray(weight, mean.dtype)
     z = mean[None] + (standard * scale_tril[None] if scale_tril.ndim == 1 else standard @ scale_tril.T)
     log_standard = -0.5 * (standard**2).sum(1) - 0.5 * mean.size * LOG_2PI
     return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
 
 
-def _is_traced(array):
-    return isinstance(array, jax.core.Tracer)
-
-
 def _num_latents(mean, scale_tril):
-    check_gaussian_shapes(mean, scale_tril)
+    check_gaussian(mean, scale_tril)
+    check_finite("mean", mean)
+    check_finite("scale_tril", scale_tril)
+    deviations = scale_tril if np.ndim(scale_tril) == 1 else jnp.diagonal(jnp.asarray(scale_tril))
+    if not is_traced(deviations) and not (np.asarray(deviations) > 0).all():
+        raise ValueError(f"scale_tril has {np.asarray(deviations)} on its diagonal: expected positive deviations")
     return np.size(mean)
-
-
-def _float_dtype(*arrays):
-    return jnp.result_type(float, *map(jnp.asarray, arrays))
 
 
 def _check_product_rule(name, num_latents, num_points):
@@ -220,6 +221,11 @@ def _check_product_rule(name, num_latents, num_points):
         raise ValueError(
             f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works "
             f"for at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
+        )
+    if int(num_points) ** num_latents > MOST_NODES:
+        raise ValueError(
+            f"{name} with {num_points}^{num_latents} points: expected at most {MOST_NODES}; take "
+            f"num_points={int(MOST_NODES ** (1 / num_latents))} or fewer"
         )
 
 

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vaejax.doors import check_count, check_example, check_examples, check_key
-from vaejax.sharding import is_mapped
+from vaejax import doors
+from vaejax.doors import as_float, blocks, check_count, check_example, check_finite, check_key, check_table
+from vaejax.numerics import full_precision
 
-CHUNK = 4096  # examples that are centred together
+CHUNK = 4096  # examples of one product
+FAR = 10  # a squared mean above so many variances costs digits: products are then taken around it
 
 
 class PCAResult(NamedTuple):
@@ -43,22 +45,27 @@ def pca(xs, num_latents):
         Directions without any variance are filled up with arbitrary orthonormal ones.
 
     Raises:
-        ValueError: bad data, or L out of range.
+        ValueError: bad data, data whose squares are out of the range of their type, or L out of range.
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, sections 12.1.1, 12.1.2 and 12.1.4.
     """
     _check(xs, num_latents)
     if len(xs) < xs.shape[1]:
-        return _pca_of_few(jnp.asarray(xs), int(num_latents))
-    return pca_of_cov(*mean_and_cov(xs), int(num_latents))
+        params = _pca_of_few(jnp.asarray(xs), int(num_latents))
+    else:
+        params = pca_of_cov(*mean_and_cov(xs), int(num_latents))
+    _check_scale(xs, params.variances)
+    return params
 
 
+@full_precision
 def project(params, x):
     """The coordinates of the shadow of x (D,): W' (x - mean), (L,)."""
     check_example(x, params.mean.size)
     return params.W.T @ (x - params.mean)
 
 
+@full_precision
 def reconstruct(params, x):
     """The shadow of x (D,) on the plane: mean + W W' (x - mean), (D,)."""
     return params.mean + params.W @ project(params, x)
@@ -81,13 +88,15 @@ def als(xs, num_latents, num_steps, key):
         losses: (num_steps,) mean squared distance from the plane after each step. Never rises.
 
     Raises:
-        ValueError: no key, bad data, L out of range, or num_steps < 1.
+        ValueError: no key, bad data, data whose squares are out of the range of their type, L out of range, or
+            num_steps < 1.
 
     Source: derived in chapter 3.
     """
     _check(xs, num_latents)
     check_count("num_steps", num_steps)
     check_key(key)
+    _check_scale(xs, jnp.var(jnp.asarray(xs), 0))
     return _als(jnp.asarray(xs), int(num_latents), int(num_steps), key)
 
 
@@ -99,17 +108,30 @@ def varimax(W, num_steps=100):
     arg(sum c^2) / 4. The model stays the same.
 
     Args:
-        W: (D, L) loadings.
+        W: (D, L) finite loadings.
         num_steps: rounds through all pairs.
 
     Returns:
         (W R, R): (D, L) and (L, L).
 
+    Raises:
+        ValueError: W is no matrix, or not finite, or num_steps < 1.
+
     Source: Kaiser (1958), The varimax criterion for analytic rotation in factor analysis, Psychometrika 23.
     """
-    W = jnp.asarray(W)
+    (W,) = as_float(W)
+    if W.ndim != 2 or W.size == 0:
+        raise ValueError(f"W has shape {W.shape}: expected loadings (D, L)")
+    check_finite("W", W)
+    check_count("num_steps", num_steps)
+    return _varimax(W, num_steps)
+
+
+@jax.jit
+def _varimax(W, num_steps):
     num_features, num_latents = W.shape
     pairs = np.stack(np.triu_indices(num_latents, 1), 1)
+    exponent = jnp.frexp(jnp.abs(W).max())[1]  # a power of two: fourth powers neither overflow nor vanish
 
     def turn(both, pair):
         z = both[:, pair[0]] + 1j * both[:, pair[1]]
@@ -118,50 +140,46 @@ def varimax(W, num_steps=100):
         z = z * jnp.exp(-1j * angle)
         return both.at[:, pair].set(jnp.stack([z.real, z.imag], 1)), None
 
-    both = jnp.concatenate([W, jnp.eye(num_latents, dtype=W.dtype)])  # W R and R turn alike
-    both, _ = jax.lax.scan(lambda both, _: jax.lax.scan(turn, both, pairs), both, length=num_steps)
-    return both[:num_features], both[num_features:]
+    both = jnp.concatenate([jnp.ldexp(W, -exponent), jnp.eye(num_latents, dtype=W.dtype)])  # W R and R turn alike
+    both = jax.lax.fori_loop(0, num_steps, lambda _, both: jax.lax.scan(turn, both, pairs)[0], both)
+    return jnp.ldexp(both[:num_features], exponent), both[num_features:]
 
 
+@full_precision
+@np.errstate(over="ignore", invalid="ignore")  # whoever asked sees that in the covariance
 def mean_and_cov(xs):
     """Mean (D,) and covariance (D, D), with 1/N, of xs (N, D).
 
-    On the CPU by numpy: its BLAS knows that X'X is symmetric and does half the work, which XLA does not. Chunks are
-    centred one by one, so that they stay in the cache. A large mean costs no digits: what the first mean, a quick sum,
-    is off by shows in the mean of what was centred with it, and is taken off at the end.
+    On the CPU by numpy: its BLAS knows that X'X is symmetric and does half the work, which XLA does not. The products
+    are those of the examples as they are, which takes no copy. Where the mean of a column is far from zero, beside its
+    spread, they are taken around a centre instead: the first rows tell where, and all of them whether that was right.
     """
-    if not _is_on_one_cpu(xs):
+    if not doors.is_on_one_cpu(xs):
         xs = jnp.asarray(xs)
         mean = xs.mean(0)
         centred = xs - mean[None]
         return mean, centred.T @ centred / len(xs)
-    table = np.asarray(xs)
-    num_examples, ones = len(table), np.ones(CHUNK, table.dtype)
-    chunks = [table[start : start + CHUNK] for start in range(0, num_examples, CHUNK)]
+    chunks = list(blocks(np.asarray(xs), CHUNK))
+    centre = step = np.zeros(xs.shape[1], xs.dtype)
+    for part in [chunks[0][:256]], chunks, chunks:
+        centre = centre + step
+        off, cov = _moments(part, centre)
+        rounding = 8 * np.finfo(xs.dtype).eps * centre  # what the mean of a constant column is off by
+        step = np.where(off**2 > FAR * np.diagonal(cov) + rounding**2, off, 0)
+        if part is chunks and not step.any():
+            break
+    return jnp.asarray(centre + off), jnp.asarray(cov)
 
-    def mean_of(chunks):
-        return (sum((ones[: len(c)] @ c).astype(float) for c in chunks) / num_examples).astype(table.dtype)
 
-    mean = mean_of(chunks)
-    off, cov = 0, 0
+def _moments(chunks, centre):
+    """Mean and covariance of the examples less the centre."""
+    total, products, num_examples = 0, 0, sum(map(len, chunks))
     for chunk in chunks:
-        centred = chunk - mean
-        off, cov = off + mean_of([centred]), cov + centred.T @ centred
-    return jnp.asarray(mean + off), jnp.asarray(cov / table.dtype.type(num_examples) - np.outer(off, off))
-
-
-def _is_on_one_cpu(xs):
-    """False inside a compiled function, on an accelerator, and for data spread over several devices.
-
-    True for what is mapped from a file, which no device need hold.
-    """
-    if isinstance(xs, jax.core.Tracer):
-        return False
-    if is_mapped(xs):
-        return True
-    if isinstance(xs, Array):
-        return [device.platform for device in xs.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
+        chunk = chunk - centre if centre.any() else chunk
+        total = total + (np.ones(len(chunk), chunk.dtype) @ chunk).astype(float)
+        products = products + chunk.T @ chunk
+    mean = (total / num_examples).astype(centre.dtype)
+    return mean, products / centre.dtype.type(num_examples) - np.outer(mean, mean)
 
 
 @partial(jax.jit, static_argnames="num_latents")
@@ -172,6 +190,7 @@ def pca_of_cov(mean, cov, num_latents):
 
 
 @partial(jax.jit, static_argnames="num_latents")
+@full_precision
 def _pca_of_few(xs, num_latents):
     mean = xs.mean(0)
     centred = xs - mean[None]
@@ -196,6 +215,7 @@ def orient(W):
 
 
 @partial(jax.jit, static_argnames=("num_latents", "num_steps"))
+@full_precision
 def _als(xs, num_latents, num_steps, key):
     centred = xs - xs.mean(0)[None]
 
@@ -208,9 +228,19 @@ def _als(xs, num_latents, num_steps, key):
 
 
 def _check(xs, num_latents):
-    check_examples(xs, as_table=True)
+    check_table(xs)
     check_count("num_latents", num_latents)
-    if np.ndim(xs) != 2 or len(xs) < 2:
+    if len(xs) < 2:
         raise ValueError(f"xs has shape {np.shape(xs)}: expected (N, D) with at least two examples")
     if num_latents > min(xs.shape):
         raise ValueError(f"num_latents is {num_latents}, but xs {xs.shape} spans at most {min(xs.shape)} dimensions")
+
+
+def _check_scale(xs, variances):
+    """ValueError where the largest variance of xs has no digits, or is no number, in their type."""
+    if doors.is_traced(variances):
+        return
+    largest, limits = np.asarray(variances).max(), np.finfo(xs.dtype)
+    if not limits.tiny / limits.eps < largest < np.inf and (xs.min(0) != xs.max(0)).any():
+        spread = float(xs.max()) - float(xs.min())
+        raise ValueError(f"xs varies by {spread:.0e}, the square of which {xs.dtype} does not hold: rescale xs")

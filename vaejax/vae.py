@@ -23,7 +23,7 @@ from jax.scipy.stats import norm
 
 from vaejax.bounds import LatentModel, iw_bound, posterior_nodes
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.doors import check_count, check_examples, check_key
+from vaejax.doors import check_count, check_key, check_rows
 from vaejax.nodes import grid_nodes, sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
@@ -249,7 +249,7 @@ def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=N
     _check_params(params)
     if params.log_sigma2 is not None:
         raise ValueError("this likelihood is Gaussian: sum its log_joint over vaejax.grid_nodes with vaejax.iw_bound")
-    check_examples(xs, as_table=True, allow_half=True)
+    check_rows(xs)
     _check_pixels(xs)
     corner = jnp.full(_num_latents(params, xs), reach)
     (num_features,) = jax.eval_shape(params.decoder, corner).shape
@@ -286,7 +286,7 @@ def _validate(likelihood, params, xs):
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
             "init and make_vae the same likelihood"
         )
-    check_examples(xs, as_table=True, allow_half=True)
+    check_rows(xs)
     mean, _ = jax.eval_shape(encode, params, xs[0])
     num_latents = _num_latents(params, xs)
     if mean.shape != (num_latents,):

@@ -16,11 +16,11 @@ def one(name, module, mistake, old, new):
 
 DENSITIES = (
     one("gaussian-not-halved", "densities", "The squared distance in a Gaussian is not halved.",
-        "return -0.5 * (white @ white)", "return -1.0 * (white @ white)"),
+        "return -0.5 * (white**2).sum()", "return -1.0 * (white**2).sum()"),
     one("gaussian-constant-once", "densities", "log 2 pi is counted once, not once for each dimension.",
         "- 0.5 * x.size * LOG_2PI\n\n\ndef log_bernoulli", "- 0.5 * LOG_2PI\n\n\ndef log_bernoulli"),
     one("gaussian-log-det-sign", "densities", "The log determinant is added, so broad Gaussians become tall.",
-        "(white @ white) - log_det_tril(scale_tril)", "(white @ white) + log_det_tril(scale_tril)"),
+        "(white**2).sum() - log_det_tril(scale_tril)", "(white**2).sum() + log_det_tril(scale_tril)"),
     one("gaussian-sd-as-variance", "densities", "Standard deviations are taken for variances.",
         "return v / scale_tril if", "return v / jnp.sqrt(scale_tril) if"),
     one("gaussian-covariance-for-precision", "densities", "The error is multiplied by the factor, not divided.",
@@ -34,15 +34,15 @@ DENSITIES = (
     one("categorical-unnormalised", "densities", "Logits are taken for log probabilities.",
         "jax.nn.log_softmax(logits)[label]", "logits[label]"),
     one("kl-gaussian-reversed", "densities", "KL(p || q) for KL(q || p).",
-        "for a in (mean_q, scale_tril_q, mean_p, scale_tril_p)]",
-        "for a in (mean_p, scale_tril_p, mean_q, scale_tril_q)]"),
+        "as_float(mean_q, scale_tril_q, mean_p, scale_tril_p)",
+        "as_float(mean_p, scale_tril_p, mean_q, scale_tril_q)"),
     one("kl-gaussian-log-det-sign", "densities", "The ratio of the volumes is upside down.",
         "+ log_det_tril(scale_tril_p) - log_det_tril(scale_tril_q)",
         "- log_det_tril(scale_tril_p) + log_det_tril(scale_tril_q)"),
     one("kl-gaussian-no-dimension", "densities", "- D is forgotten, so KL(q || q) is D / 2.",
-        "+ shift @ shift - mean_q.size", "+ shift @ shift"),
+        "+ (shift**2).sum() - mean_q.size", "+ shift @ shift"),
     one("kl-gaussian-no-shift", "densities", "The distance of the means is forgotten.",
-        "(ratio**2).sum() + shift @ shift", "(ratio**2).sum()"),
+        "(ratio**2).sum() + (shift**2).sum()", "(ratio**2).sum()"),
     one("kl-categorical-reversed", "densities", "The log ratio is averaged under p.",
         "return (q * log_ratio).sum()", "return (jnp.exp(log_p) * log_ratio).sum()"),
     one("kl-categorical-sign", "densities", "A minus in front of sum q log(q / p).",
@@ -83,8 +83,8 @@ NODES = (
         "eps, np.full(num_samples, 1 / num_samples))._replace(\n        z=jax.lax.stop_gradient("
         "mean + (eps * scale_tril if jnp.ndim(scale_tril) == 1 else eps @ scale_tril.T))\n    )"),
     one("sample-one-draw", "nodes", "All samples of an example are the same draw.",
-        "eps = jax.random.normal(key, (num_samples, num_latents), _float_dtype(mean, scale_tril))",
-        "eps = jnp.tile(jax.random.normal(key, (1, num_latents), _float_dtype(mean, scale_tril)), (num_samples, 1))"),
+        "eps = jax.random.normal(key, (num_samples, num_latents), mean.dtype)",
+        "eps = jnp.tile(jax.random.normal(key, (1, num_latents), mean.dtype), (num_samples, 1))"),
 )  # fmt: skip
 
 BOUNDS = (

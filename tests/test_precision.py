@@ -1,0 +1,58 @@
+"""Matrix products keep all digits of float32, whatever the accelerator's default: read off the lowered programs."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vaejax as vj
+from vaejax import densities as d
+from vaejax import linear_gaussian as lg
+from vaejax.pca import mean_and_cov, pca_of_cov
+
+X, S = jnp.ones(3), jnp.eye(3)
+XS = jnp.asarray(np.random.default_rng(0).standard_normal((20, 3)))
+PLANE = lg.PCAResult(X, S[:, :2], X[:2])
+
+PROGRAMS = {
+    "log_gaussian": (d.log_gaussian, X, X, S),
+    "log_gaussian, diagonal": (d.log_gaussian, X, X, X),
+    "log_bernoulli": (d.log_bernoulli, X, X),
+    "log_categorical": (d.log_categorical, 1, X),
+    "kl_gaussian": (d.kl_gaussian, X, S, X, S),
+    "kl_categorical": (d.kl_categorical, X, X),
+    "cubature_nodes": (vj.cubature_nodes, X, S),
+    "quadrature_nodes": (lambda mean, tril: vj.quadrature_nodes(mean, tril, 3), X, S),
+    "sample_nodes": (lambda key, mean, tril: vj.sample_nodes(key, mean, tril, 3), jax.random.key(0), X, S),
+    "grid_nodes": (lambda low, high: vj.grid_nodes(low, high, 3), X, X + 1),
+    "pca": (lambda xs: lg.pca(xs, 2), XS),
+    "pca of few": (lambda xs: lg.pca(xs, 2), XS[:2]),
+    "pca_of_cov": (lambda mean, cov: pca_of_cov(mean, cov, 2), X, S),
+    "mean_and_cov": (mean_and_cov, XS),
+    "project": (lg.project, PLANE, X),
+    "reconstruct": (lg.reconstruct, PLANE, X),
+    "als": (lambda xs, key: lg.als(xs, 2, 3, key), XS, jax.random.key(0)),
+    "varimax": (lg.varimax, S),
+}
+WITHOUT_PRODUCTS = {
+    "log_gaussian", "log_gaussian, diagonal", "log_bernoulli", "log_categorical", "kl_gaussian", "kl_categorical",
+    "grid_nodes", "pca_of_cov", "varimax",
+}  # fmt: skip
+
+
+def products(function, *args):
+    """The matrix products of the compiled function and of its gradient, as lines of its program."""
+    with jax.default_matmul_precision("bfloat16"):
+        jax.clear_caches()
+        text = jax.jit(jax.vmap(function, axis_size=2, in_axes=None)).lower(*args).as_text()
+    return [line for line in text.splitlines() if "dot_general" in line]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_matrix_product_is_exact(name):
+    lines = products(*PROGRAMS[name])
+    assert bool(lines) == (name not in WITHOUT_PRODUCTS)
+    for line in lines:
+        assert re.search(r"precision = \[HIGHEST, HIGHEST\]", line), line
