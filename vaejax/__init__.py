@@ -17,12 +17,21 @@ from vaejax import (
     sharding,
     vae,
 )
-from vaejax.bounds import LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.bounds import (
+    LatentModel,
+    elbo,
+    iw_bound,
+    log_likelihood,
+    log_likelihood_on_grid,
+    log_weights,
+    mean_bound,
+)
 from vaejax.expectation import em
 from vaejax.files import load, save
-from vaejax.gradient_ascent import maximize
+from vaejax.gradient_ascent import ascend, maximize
 from vaejax.nodes import (
     Nodes,
+    bind,
     cubature_nodes,
     enumerate_nodes,
     expect,
@@ -36,6 +45,8 @@ from vaejax.sharding import shard
 __all__ = [
     "LatentModel",
     "Nodes",
+    "ascend",
+    "bind",
     "bounds",
     "check",
     "cubature_nodes",
@@ -54,6 +65,8 @@ __all__ = [
     "iw_bound",
     "linear_gaussian",
     "load",
+    "log_likelihood",
+    "log_likelihood_on_grid",
     "log_weights",
     "maximize",
     "mean_bound",

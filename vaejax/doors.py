@@ -21,14 +21,20 @@ def check_key(key):
     """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
     is_new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    if not is_new and not (dtype == np.uint32 and shape == (2,)):
+    is_old = dtype == np.uint32 and shape == jax.eval_shape(jax.random.PRNGKey, 0).shape  # (2,), or (4,) of rbg keys
+    if not is_new and not is_old:
         came = type(key).__name__ if dtype is None else f"{dtype}{list(shape)}"
         raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 
 
+def is_traced(*trees):
+    """Do `trees` hold what jit, vmap or grad put in the place of numbers?"""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
 def require_concrete(name, *trees):
     """ValueError if `trees` hold what jit, vmap or grad put in the place of numbers."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees)):
+    if is_traced(*trees):
         raise ValueError(
             f"{name} looks at its numbers as it goes, which jit, vmap and grad hide from it: call it outside of them, "
             "for one start after the other"
@@ -56,6 +62,19 @@ def count_examples(data):
     if len({shape[0] for shape in shapes}) != 1:
         raise ValueError(f"the data have shapes {shapes}: expected all arrays to share the first axis, the examples")
     return shapes[0][0]
+
+
+def check_batch(data):
+    """N; ValueError unless the data are an array or a pytree of arrays (N, ...) of finite numbers, of whatever type."""
+    return check_examples(data)
+
+
+def check_rows(xs):
+    """N; ValueError unless xs is one array (N, D) of finite numbers of whatever type: counts, bytes, halves, floats."""
+    if hasattr(xs, "dtype") and not jnp.issubdtype(xs.dtype, jnp.floating):
+        check_examples(xs[:1].astype("float32"), as_table=True)
+        return count_examples(xs)
+    return check_examples(xs, as_table=True, allow_half=True)
 
 
 def check_examples(xs, as_table=False, allow_nan=False, allow_half=False):

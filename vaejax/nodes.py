@@ -15,13 +15,17 @@ import numpy as np
 from jax import Array
 
 from vaejax.densities import LOG_2PI, check_gaussian_shapes, log_det_tril
-from vaejax.doors import check_count, check_key
+from vaejax.doors import check_count, check_key, is_traced
 
 MAX_PRODUCT_DIM = 3  # n^L points: 100^3 is a million, 100^4 is out of reach
 
 
 class Nodes(NamedTuple):
-    """Weighted completions of one example: E_q[f(z)] is, or is approximated by, sum_s weight_s f(z_s)."""
+    """Weighted completions of one example: E_q[f(z)] is, or is approximated by, sum_s weight_s f(z_s).
+
+    z may be any pytree whose leaves share the leading axis S, such as the pair (labels, points) that `bind` makes; then
+    `log_joint` and the f of `expect` are called with such a pytree for one completion.
+    """
 
     z: Array  # (S, ...) points
     weight: Array  # (S,) non-negative, sums to one
@@ -38,12 +42,67 @@ def expect(f, nodes):
     Returns:
         what f returns, averaged.
     """
+    used, z = on_support(nodes)
 
     def average(values):
-        used = nodes.weight.reshape(-1, *[1] * (values.ndim - 1)) != 0
-        return jnp.tensordot(nodes.weight, jnp.where(used, values, 0), 1)
+        return jnp.tensordot(nodes.weight, jnp.where(_beside(used, values), values, 0), 1)
 
-    return jax.tree.map(average, jax.vmap(f)(nodes.z))
+    return jax.tree.map(average, jax.vmap(f)(z))
+
+
+def on_support(nodes):
+    """Which nodes count, (S,), and the z where those that do not are another that does.
+
+    At such a z everything is finite that counts: a gradient that passes a function of a z of weight zero, where it may
+    be infinite, would be 0 * inf.
+    """
+    used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
+    first = used.argmax()
+    return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), nodes.z)
+
+
+def bind(nodes, f, key=None):
+    """Completes in two steps, z by `nodes` and then u by f(z): q(z, u) = q(z) q(u | z).
+
+    Args:
+        nodes: `Nodes` of z, with S points.
+        f: function z -> `Nodes` of u, with M points for every z; with a key, (z, key) -> `Nodes`.
+        key: a key from `jax.random.key`, where f draws; each z then gets a key of its own. (A key that f closes over
+            would give all z the same draws.)
+
+    Returns:
+        Nodes with S M points (z, u), weights weight(z) weight(u | z), log q(z) + log q(u | z); u runs fastest.
+
+    Raises:
+        ValueError: f returns no Nodes, or the key is none.
+    """
+    _, z = on_support(nodes)
+    if key is None:
+        inner = jax.vmap(f)(z)
+    else:
+        check_key(key)
+        inner = jax.vmap(f)(z, jax.random.split(key, nodes.weight.size))
+    check_nodes("f", inner)
+    size = inner.weight.shape[1]
+    return Nodes(
+        z=(jax.tree.map(lambda leaf: jnp.repeat(leaf, size, 0), nodes.z), _flat(inner.z)),
+        weight=(nodes.weight[:, None] * inner.weight).ravel(),
+        log_q=(nodes.log_q[:, None] + inner.log_q).ravel(),
+    )
+
+
+def join(nodes):
+    """The Nodes of several calls, leaves (S, M, ...), as one: S M points, their weights divided by S."""
+    return Nodes(_flat(nodes.z), nodes.weight.ravel() / len(nodes.weight), nodes.log_q.ravel())
+
+
+def check_nodes(maker, nodes):
+    """ValueError unless `nodes`, which `maker` returned, are Nodes."""
+    if not isinstance(nodes, Nodes):
+        raise ValueError(
+            f"{maker} returned a {type(nodes).__name__}: expected vaejax.Nodes, as enumerate_nodes, sample_nodes and "
+            "the other makers of nodes return them"
+        )
 
 
 def observed():
@@ -71,7 +130,7 @@ def enumerate_nodes(log_probs):
     if log_probs.ndim != 1 or log_probs.size == 0:
         raise ValueError(f"log_probs has shape {log_probs.shape}: expected (K,) for one example; vmap over batches")
     total = jnp.exp(log_probs).sum()
-    if not _is_traced(total) and not abs(total - 1) < 1e-3:
+    if not is_traced(total) and not abs(total - 1) < 1e-3:
         raise ValueError(f"the probabilities add up to {total:.3g}, not to 1: pass jax.nn.log_softmax(log_probs)")
     return Nodes(z=jnp.arange(log_probs.size), weight=jnp.exp(log_probs), log_q=log_probs)
 
@@ -155,7 +214,7 @@ def grid_nodes(low, high, num_points):
         raise ValueError(f"low has shape {low.shape} and high {high.shape}: expected two corners of one shape (L,)")
     _check_product_rule("grid_nodes", low.size, num_points)
     is_box = (high > low) & jnp.isfinite(low) & jnp.isfinite(high)
-    if not _is_traced(is_box) and not is_box.all():
+    if not is_traced(is_box) and not is_box.all():
         raise ValueError(f"low is {low} and high {high}: expected finite numbers, low < high in every dimension")
     unit = _product((np.arange(num_points) + 0.5) / num_points, low.size)
     z = low[None] + (high - low)[None] * jnp.asarray(unit, _float_dtype(low, high))
@@ -201,8 +260,14 @@ def _gaussian_nodes(mean, scale_tril, standard, weight):
     return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
 
 
-def _is_traced(array):
-    return isinstance(array, jax.core.Tracer)
+def _beside(used, values):
+    """`used` (S,) with as many axes as `values` (S, ...), to select among them."""
+    return used.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _flat(tree):
+    """The first two axes of each leaf as one."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
 
 
 def _num_latents(mean, scale_tril):
