@@ -250,7 +250,7 @@ MISTAKES = {
     "factors for networks": (lambda: climb(vae.make_vae(), FACTORS, PIXELS), "expected VAEParams, as vae.init makes"),
     "the noise of coins": (lambda: vae.sigma2(NETS), "which has no sigma2"),
     "draws that do not divide": (
-        lambda: vj.log_likelihood(vae.make_vae(), NETS, PIXELS, KEY, num_samples=50), "expected a multiple of chunk_size"
+        lambda: vj.log_likelihood(vae.make_vae(), NETS, PIXELS, KEY, num_samples=50), "a multiple of chunk_size"
     ),
     "smaller pictures on a grid": (lambda: on_grid(PIXELS[:, :9]), "this encoder reads one example of shape (16,)"),
     "a fine grid in three dimensions": (lambda: on_grid(PIXELS, 3, 216), "take num_points=215 or fewer"),

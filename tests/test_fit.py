@@ -1,13 +1,10 @@
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from problems import ONE_GAUSSIAN, assert_close, gaussian_log_joint, mean_log_gaussian, observed_posterior, seeds
+from problems import ONE_GAUSSIAN, assert_close, gaussian_log_joint, observed_posterior, seeds
 from scipy import stats
 
 import vaejax as vj

@@ -199,6 +199,9 @@ GOOD = dict(
         ({"data": np.float64(3)}, "at least one example"),
         ({"key": None}, "pass key="),
         ({"optimizer": 0.1}, "such as optax.adam"),
+        ({"bound": vj.iw_bound}, "bound and num_samples are for a LatentModel"),
+        ({"num_samples": 2}, "bound and num_samples are for a LatentModel"),
+        ({"num_samples": 0}, "num_samples is 0"),
         ({"params": (np.zeros(2, int), np.zeros(2))}, "expects floating arrays"),
         ({"params": ()}, "no arrays"),
         ({"objective": lambda params, data, key: data[:, 0] * params[0][0]}, "expected one float"),
@@ -252,3 +255,141 @@ def test_an_optimizer_may_ask_for_the_value():
     )
     assert_close(found, top, atol=1e-6)  # plain gradient ascent, stable below a rate of 0.01, would be far off in x_0
     assert_close(history[-1], 0.0, atol=1e-9)
+
+
+def noisy_heights(params, data, key):
+    return -((data.mean(0) - params) ** 2).sum() + (params * jax.random.normal(key, 2, data.dtype)).sum()
+
+
+@pytest.mark.parametrize(("every", "pauses"), [(20, 5), (100, 1), (130, 2)])
+def test_pauses_change_nothing(every, pauses):
+    xs, key, args = draw(6), jax.random.key(3), dict(optimizer=ADAM, batch_size=7)
+    whole, history = vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=every * pauses, **args)
+    shown = list(itertools.islice(vj.ascend(noisy_heights, np.zeros(2), xs, key, every=every, **args), pauses))
+    assert (shown[-1][0] == whole).all()  # bit for bit
+    assert (np.concatenate([values for _, values in shown]) == history).all()
+    assert {len(values) for _, values in shown} == {every}
+    for n, (params, _) in enumerate(shown):  # none was eaten by what came after
+        there, _ = vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=every * (n + 1), **args)
+        assert (params == there).all()
+
+
+def test_ascend_and_maximize_share_one_program():
+    xs, key, optimizer = draw(6), jax.random.key(3), optax.adam(0.1)
+    vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=3, optimizer=optimizer)
+    before = gradient_ascent._gradient_steps._cache_size()
+    next(vj.ascend(noisy_heights, np.zeros(2), xs, key, every=170, optimizer=optimizer))
+    assert gradient_ascent._gradient_steps._cache_size() == before
+
+
+def test_ascend_refuses_at_once_and_fails_when_it_happens():
+    with pytest.raises(ValueError, match="every is 0"):
+        vj.ascend(noisy_heights, np.zeros(2), draw(0), jax.random.key(0), optimizer=SGD, every=0)
+    with pytest.raises(ValueError, match="1 NaN"):
+        vj.ascend(noisy_heights, np.zeros(2), np.array([[np.nan, 0]]), jax.random.key(0), optimizer=SGD, every=9)
+    climb = vj.ascend(lambda p, xs, k: jnp.where(p > 14.5, jnp.nan, p), 0.0, draw(0), jax.random.key(0),
+                      optimizer=optax.sgd(1.0), every=10)  # fmt: skip
+    assert next(climb)[0] == 10.0
+    with pytest.raises(FloatingPointError, match="nan at step 15"):
+        next(climb)
+
+
+def test_the_bound_and_its_draws_are_what_is_climbed():
+    rng = np.random.default_rng(0)
+    params, xs, key = Linear.random(rng, 3, 2), rng.standard_normal((6, 3)), jax.random.key(2)
+    model = vj.LatentModel(LINEAR.log_joint, lambda p, x, key: vj.sample_nodes(key, jnp.zeros(2), jnp.ones(2), 1))
+    args = dict(optimizer=SGD, num_steps=5)
+    written = lambda p, xs, key: vj.mean_bound(model, p, xs, key, vj.iw_bound, 4)
+    asked = vj.maximize(model, params, xs, key, bound=vj.iw_bound, num_samples=4, **args)
+    jax.tree.map(np.testing.assert_array_equal, asked, vj.maximize(written, params, xs, key, **args))
+    before = gradient_ascent._gradient_steps._cache_size()
+    vj.maximize(model, params, xs, key, bound=vj.iw_bound, num_samples=np.int64(4), **args)
+    assert gradient_ascent._gradient_steps._cache_size() == before
+    assert not (vj.maximize(model, params, xs, key, num_samples=4, **args)[1] == asked[1]).any()
+
+
+class Restless(nnx.Module):
+    """One parameter, and of everything else that a module may hold."""
+
+    def __init__(self):
+        self.slope, self.steps, self.table = nnx.Param(jnp.zeros(2)), nnx.Param(jnp.arange(2)), jnp.arange(3)
+        self.norm = nnx.BatchNorm(2, rngs=nnx.Rngs(0))
+        self.drop = nnx.Dropout(0.5, rngs=nnx.Rngs(1))
+
+    def __call__(self, x):
+        return self.norm(self.drop(x)) @ self.slope
+
+
+def test_what_is_no_parameter_stays_as_it_is():
+    start = {"net": Restless(), "key": jax.random.key(7), "w": jnp.ones(2)}
+
+    def objective(params, xs, key):
+        noise = jax.random.normal(params["key"], 2, float)
+        return (
+            (params["net"](xs).mean() - params["w"].sum() ** 2)
+            + params["net"].slope.sum()
+            + (params["net"].norm.mean[...] * noise).sum()
+        )
+
+    end, _ = vj.maximize(objective, start, np.float32(draw(0)), jax.random.key(0), optimizer=ADAM, num_steps=3)
+    moved = {
+        jax.tree_util.keystr(path)
+        for (path, old), new in zip(jax.tree.leaves_with_path(start), jax.tree.leaves(end), strict=True)
+        if not (old == new).all()
+    }
+    assert {"['net'].slope.value", "['w']"} <= moved
+    assert moved <= {"['net'].slope.value", "['w']", "['net'].norm.scale.value", "['net'].norm.bias.value"}
+    assert end["net"].drop.rngs.key.dtype == start["net"].drop.rngs.key.dtype
+
+
+def test_what_is_frozen_comes_back_bit_for_bit_and_costs_no_state():
+    xs, key = (draw(1) > 0).astype(float), jax.random.key(0)
+    start = vae.init(key, 2, 1, hidden=(3,))
+    sizes = []
+
+    def measure(params):
+        sizes.append(len(jax.tree.leaves(params)))
+        return ADAM.init(params)
+
+    optimizer = optax.GradientTransformation(measure, ADAM.update)
+    frozen = vae.VAEParams(encoder=False, decoder=True, log_sigma2=True)
+    end, history = vj.maximize(vae.make_vae(), start, xs, key, optimizer=optimizer, num_steps=30, frozen=frozen)
+    jax.tree.map(np.testing.assert_array_equal, end.decoder, start.decoder)
+    assert all((a != b).any() for a, b in zip(*map(jax.tree.leaves, (end.encoder, start.encoder)), strict=True))
+    assert sizes == [len(jax.tree.leaves(start.encoder))]
+
+    def of_encoder(encoder, xs, key):  # the same climb, by hand
+        return vj.mean_bound(vae.make_vae(), start._replace(encoder=encoder), xs, key)
+
+    by_hand, heights = vj.maximize(of_encoder, start.encoder, xs, key, optimizer=ADAM, num_steps=30)
+    jax.tree.map(assert_close, by_hand, end.encoder)
+    assert_close(history, heights)
+
+
+def test_integers_can_be_frozen():
+    start = {"degree": np.array([1, 2]), "w": np.zeros(2)}
+    objective = lambda p, xs, key: -((p["w"] - p["degree"]) ** 2).sum()
+    args = dict(optimizer=SGD, num_steps=100)
+    end, _ = vj.maximize(objective, start, draw(0), jax.random.key(0), frozen={"degree": True, "w": False}, **args)
+    assert end["degree"].dtype == int
+    assert_close(end["w"], [1.0, 2.0])
+    for frozen, says in [
+        (None, r"params hold \['float64', 'int64'\] to be climbed"),
+        (True, "no arrays to be climbed"),
+        ({"degree": True}, "frozen does not have the structure of params"),
+        ({"degree": 1, "w": 0}, r"frozen holds \[1, 0\]: expected True"),
+    ]:
+        with pytest.raises(ValueError, match=says):
+            vj.maximize(objective, start, draw(0), jax.random.key(0), frozen=frozen, **args)
+
+
+@pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
+def test_keys_of_other_kinds_serve(kind):
+    xs, args = draw(0), dict(optimizer=SGD, num_steps=2, batch_size=9)
+    new, _ = vj.maximize(noisy_heights, np.zeros(2), xs, jax.random.key(0, impl=kind), **args)
+    assert not (new == vj.maximize(noisy_heights, np.zeros(2), xs, jax.random.key(0), **args)[0]).any()
+    if kind == "unsafe_rbg":
+        return  # jit does not look at what kind an old key is, and takes both of length four for the same
+    with jax.default_prng_impl(kind):
+        old, _ = vj.maximize(noisy_heights, np.zeros(2), xs, jax.random.PRNGKey(0), **args)
+    assert (new == old).all()

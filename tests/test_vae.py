@@ -324,16 +324,20 @@ def test_a_model_with_another_prior_is_another_model_on_a_grid_too():
     """x = pixels of f(2 z - 1), z ~ N(0, I), are those of f(u), u ~ N(-1, 4 I)."""
     params, xs = random_vae(12), draw(12, "bernoulli")
 
+    def log_prior(u):
+        return jax.scipy.stats.norm.logpdf(u, -1.0, 2.0).sum()
+
     def log_joint(params, x, u):
-        return jax.scipy.stats.norm.logpdf(u, -1.0, 2.0).sum() + vj.densities.log_bernoulli(x, params.decoder(u))
+        return log_prior(u) + vj.densities.log_bernoulli(x, params.decoder(u))
 
     decoder = nnx.clone(params.decoder)
     kernel, bias = params.decoder.hidden[0].kernel[...], params.decoder.hidden[0].bias[...]
     decoder.hidden[0].kernel, decoder.hidden[0].bias = nnx.Param(2 * kernel), nnx.Param(bias - kernel.sum(0))
-    model, ends = vae.make_vae()._replace(log_joint=log_joint), dict(low=np.full(2, -18.0), high=np.full(2, 18.0))
-    got = vj.log_likelihood_on_grid(model, params, xs, num_points=300, **ends)
+    ends = dict(low=np.full(2, -18.0), high=np.full(2, 18.0))
     expected = [exact_log_likelihood(params._replace(decoder=decoder), x) for x in xs]
-    assert_close(got, np.array(expected), atol=1e-6)
+    for model in (vae.make_vae(log_prior=log_prior), vae.make_vae()._replace(log_joint=log_joint)):
+        got = vj.log_likelihood_on_grid(model, params, xs, num_points=300, **ends)
+        assert_close(got, np.array(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
@@ -348,7 +352,7 @@ def test_pixels_are_bits_or_bytes_as_well(dtype):
     options = dict(optimizer=ADAM, num_steps=2)
     assert same(vj.maximize(model, params, whole, key, **options), vj.maximize(model, params, xs, key, **options))
     if dtype is not bool:
-        with pytest.raises(ValueError, match="between 0 and 255: .*divide bytes by 255"):
+        with pytest.raises(ValueError, match=r"between 0 and 255: .*divide bytes by 255"):
             vj.mean_bound(model, params, whole * 255, key)
 
 

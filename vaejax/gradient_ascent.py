@@ -298,9 +298,11 @@ def _batch_stream(key, num_examples, batch_size):
 
 def _check_objective(objective, params, data, key, batch_size):
     """ValueError, before anything is compiled, unless the objective returns one float."""
-    out = jax.eval_shape(
-        lambda data: objective(params, jax.tree.map(lambda leaf: leaf[:batch_size], drop_padding(data)), key), data
-    )
+
+    def height(params, data):
+        return objective(params, jax.tree.map(lambda leaf: leaf[:batch_size], drop_padding(data)), key)
+
+    out = jax.eval_shape(height, params, data)
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         raise ValueError(
             f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"

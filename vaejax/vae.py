@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
-from jax.scipy.stats import norm
 
 from vaejax.bounds import LatentModel, all_pairs
 from vaejax.densities import log_bernoulli, log_gaussian
@@ -71,11 +70,12 @@ class VAEParams(NamedTuple):
     log_sigma2: Array | None  # () of a Gaussian likelihood; None where the likelihood is Bernoulli
 
 
-def make_vae(likelihood="bernoulli"):
+def make_vae(likelihood="bernoulli", log_prior=None):
     """The VAE as a `LatentModel`. The same likelihood gives the same object, so nothing is compiled twice.
 
     Args:
         likelihood: "bernoulli" for pixels between 0 and 1, or "gaussian" with one learnt sigma2.
+        log_prior: function z (L,) -> () nats, where the prior is another than N(0, I); each call then makes a model.
 
     Returns:
         LatentModel. Its `posterior` draws one z, so it needs a key, and the bound is an unbiased estimate.
@@ -85,7 +85,11 @@ def make_vae(likelihood="bernoulli"):
     """
     if likelihood not in list(MODELS):
         raise ValueError(f'likelihood is {likelihood!r}: expected "bernoulli" or "gaussian"')
-    return MODELS[likelihood]
+    if log_prior is None:
+        return MODELS[likelihood]
+    joint = partial(log_joint, log_prior=log_prior)
+    joint.all_pairs = partial(_all_pairs, log_prior=log_prior)
+    return MODELS[likelihood]._replace(log_joint=joint)
 
 
 def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli"):
@@ -118,24 +122,28 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
     )
 
 
-def log_joint(params, x, z):
-    """log p(x, z) = log N(z; 0, I) + log p(x | z) of one example x (D,) and one z (L,). () nats.
+def log_standard(z):
+    """log N(z; 0, I) of one z (L,). () nats."""
+    return log_gaussian(z, jnp.zeros_like(z), jnp.ones_like(z))
+
+
+def log_joint(params, x, z, log_prior=log_standard):
+    """log p(x, z) = log p(z) + log p(x | z) of one example x (D,) and one z (L,). () nats.
 
     log p(x | z) is the sum over pixels of log Bernoulli(x_d; logits f(z)), or log N(x; f(z), sigma2 I).
     """
-    log_prior = log_gaussian(z, jnp.zeros_like(z), jnp.ones_like(z))
     f = params.decoder(z)
     if params.log_sigma2 is None:
-        return log_prior + log_bernoulli(x, f)
-    return log_prior + log_gaussian(x, f, jnp.full_like(f, jnp.sqrt(sigma2(params))))
+        return log_prior(z) + log_bernoulli(x, f)
+    return log_prior(z) + log_gaussian(x, f, jnp.full_like(f, jnp.sqrt(sigma2(params))))
 
 
-def _all_pairs(params, xs, zs):
+def _all_pairs(params, xs, zs, log_prior=log_standard):
     """`log_joint` of every z with every x, (S, N), for a grid: coins by one matrix product, each z decoded once."""
     if params.log_sigma2 is not None:
-        return all_pairs(log_joint, params, xs, zs)
+        return all_pairs(partial(log_joint, log_prior=log_prior), params, xs, zs)
     logits = jax.vmap(params.decoder)(zs)
-    return logits @ xs.T + (norm.logpdf(zs).sum(1) - jnp.logaddexp(0, logits).sum(1))[:, None]
+    return logits @ xs.T + (jax.vmap(log_prior)(zs) - jnp.logaddexp(0, logits).sum(1))[:, None]
 
 
 log_joint.all_pairs = _all_pairs
