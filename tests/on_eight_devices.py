@@ -24,7 +24,7 @@ jax.config.update("jax_enable_x64", True)
 KEY = jax.random.key(0)
 ADAM = optax.adam(1e-2)
 ON_ALL = "mixture, fast", "factors, fast", "network, batches"  # on 1, 2, 4 and 8 devices, the others on 8
-VAE = vae.make_vae(num_samples=3)
+VAE = vae.make_vae()
 
 
 def table(num_examples, dim=3):
@@ -70,12 +70,12 @@ def cases(xs):
         "factors, fast": (xs, lambda data: vj.em(lg.FACTOR_ANALYSIS, factors, data, num_steps=10)),
         "factors, plain": (xs, lambda data: vj.em(lg.FACTOR_ANALYSIS, factors, data, num_steps=10, fast=False)),
         "factors, holes": (holes(xs), lambda data: vj.em(lg.PPCA, factors, data, num_steps=10, fast=False)),
-        "network, all": (pixels(xs), lambda data: maximize(VAE, nets, data)),
-        "network, batches": (pixels(xs), lambda data: maximize(VAE, nets, data, batch_size=24)),
-        "network, odd batches": (pixels(xs), lambda data: maximize(VAE, nets, data, batch_size=13)),
+        "network, all": (pixels(xs), lambda data: maximize(VAE, nets, data, num_samples=3)),
+        "network, batches": (pixels(xs), lambda data: maximize(VAE, nets, data, batch_size=24, num_samples=3)),
+        "network, odd batches": (pixels(xs), lambda data: maximize(VAE, nets, data, batch_size=13, num_samples=3)),
         "squares of a pytree": (pair, lambda data: maximize(squares, jnp.zeros(3), data)),
         "resumed": (pair, in_instalments),
-        "mean bound": (pixels(xs), lambda data: vj.mean_bound(VAE, nets, data, KEY)),
+        "mean bound": (pixels(xs), lambda data: vj.mean_bound(VAE, nets, data, KEY, num_samples=3)),
     }
 
 

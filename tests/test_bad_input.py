@@ -35,6 +35,11 @@ def log_joint(params, x, z):
     return -0.5 * (x - z) ** 2  # one number for each feature, not their sum
 
 
+def on_grid(xs, num_latents=2, num_points=5, params=NETS):
+    ends = dict(low=-np.ones(num_latents), high=np.ones(num_latents))
+    return vj.log_likelihood_on_grid(vae.make_vae(), params, xs, num_points=num_points, **ends)
+
+
 def em(model, params, xs, **options):
     return vj.em(model, params, xs, **{"num_steps": 2} | options)
 
@@ -211,25 +216,16 @@ MISTAKES = {
     "factors for networks": (lambda: climb(vae.make_vae(), FACTORS, PIXELS), "expected VAEParams, as vae.init makes"),
     "the noise of coins": (lambda: vae.sigma2(NETS), "which has no sigma2"),
     "draws that do not divide": (
-        lambda: vae.log_likelihood_estimate(NETS, PIXELS, KEY, num_samples=50), "expected a multiple of chunk_size"
+        lambda: vj.log_likelihood(vae.make_vae(), NETS, PIXELS, KEY, num_samples=50), "a multiple of chunk_size"
     ),
-    "smaller pictures on a grid": (
-        lambda: vae.log_likelihood_on_grid(NETS, PIXELS[:, :9]), "this decoder gives 16 pixels: expected as many"
+    "smaller pictures on a grid": (lambda: on_grid(PIXELS[:, :9]), "this encoder reads one example of shape (16,)"),
+    "a fine grid in three dimensions": (lambda: on_grid(PIXELS, 3, 216), "take num_points=215 or fewer"),
+    "a fine grid in 32 bits": (lambda: on_grid(PIXELS, 2, np.int32(46341 * 2)), "take num_points=3162 or fewer"),
+    "no networks on a grid": (lambda: on_grid(PIXELS, params=None), "params are NoneType: expected"),
+    "an estimate without a key": (
+        lambda: vj.log_likelihood(vae.make_vae(), NETS, PIXELS, 0), "pass key=jax.random.key(0)"
     ),
-    "a fine grid in three dimensions": (
-        lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 3, hidden=()), PIXELS), "take num_points=215 or fewer"
-    ),
-    "no networks on a grid": (lambda: vae.log_likelihood_on_grid(None, PIXELS), "params are NoneType: expected"),
-    "a prior of a batch": (
-        lambda: vae.log_likelihood_on_grid(NETS, PIXELS, log_prior=lambda z: -(z**2)), "log_prior returns shape (2,)"
-    ),
-    "an estimate without a key": (lambda: vae.log_likelihood_estimate(NETS, PIXELS, 0), "pass key=jax.random.key(0)"),
-    "a grid in five dimensions": (
-        lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 5, hidden=()), PIXELS), "works for at most 3"
-    ),
-    "a Gaussian on a grid of coins": (
-        lambda: vae.log_likelihood_on_grid(vae.init(KEY, 16, 2, likelihood="gaussian"), PIXELS), "with vaejax.iw_bound"
-    ),
+    "a grid in five dimensions": (lambda: on_grid(PIXELS, 5), "works for at most 3"),
     "a decoder of your own": (
         lambda: vae.sample(NETS._replace(decoder=lambda z: jnp.zeros(16)), KEY, 2), "no num_latents: give it that"
     ),

@@ -24,6 +24,7 @@ from scipy.special import logsumexp
 import vaejax as vj
 from vaejax import gmm, vae
 from vaejax.densities import kl_categorical, kl_gaussian
+from vaejax.doors import check_rows
 
 
 def mixture_problem(seed, num_components=3, num_features=2):
@@ -250,11 +251,11 @@ SAMPLED = vj.LatentModel(linear_log_joint, sampled_posterior)
 @pytest.mark.parametrize("bound", [vj.elbo, vj.iw_bound])
 @pytest.mark.parametrize("chunk_size", [1, 4, 10, 99])
 def test_chunks_change_neither_a_bound_nor_its_gradient(bound, chunk_size):
-    model, xs = vae.make_vae(num_samples=3), np.random.default_rng(0).random((10, 4))
+    model, xs = vae.make_vae(), np.random.default_rng(0).random((10, 4))
     params, key = vae.init(jax.random.key(0), 4, 2, hidden=(3,)), jax.random.key(1)
 
     def both(chunk_size):
-        mean = lambda params: vj.mean_bound(model, params, xs, key, bound=bound, chunk_size=chunk_size)
+        mean = lambda params: vj.mean_bound(model, params, xs, key, bound=bound, num_samples=3, chunk_size=chunk_size)
         return jax.value_and_grad(mean)(params)
 
     jax.tree.map(assert_close, both(chunk_size), both(None))
@@ -270,10 +271,10 @@ def test_chunks_need_no_key_where_the_posterior_is_exact():
 
 def test_the_memory_of_a_gradient_grows_with_the_chunk_not_with_the_data():
     params, key = vae.init(jax.random.key(0), 50, 2, hidden=(40,)), jax.random.key(1)
-    model = vae.make_vae(num_samples=50)
+    model = vae.make_vae()
 
     def temporary_bytes(num_examples, chunk_size):
-        gradient = jax.jit(jax.grad(lambda p, xs: vj.mean_bound(model, p, xs, key, vj.iw_bound, chunk_size)))
+        gradient = jax.jit(jax.grad(lambda p, xs: vj.mean_bound(model, p, xs, key, vj.iw_bound, 50, chunk_size)))
         compiled = gradient.lower(params, jnp.zeros((num_examples, 50))).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
@@ -303,17 +304,14 @@ def test_xs_may_be_a_pytree():
 
 def test_within_compiled_code_examples_are_counted_and_their_values_left_alone():
     xs = np.full((4, 2), np.nan)
-    assert_close(jax.jit(lambda xs: jnp.asarray(vj.bounds.check_examples(xs, as_table=True)))(xs), 4)
+    assert_close(jax.jit(lambda xs: jnp.asarray(check_rows(xs)))(xs), 4)
 
 
 @pytest.mark.parametrize(
     ("xs", "says"),
     [
-        (np.zeros(5), r"shape \(5,\): expected \(N, D\)"),
-        (np.zeros((2, 3, 4)), r"expected \(N, D\)"),
         (np.zeros((0, 2)), "at least one example"),
         (np.zeros((3, 0)), "at least one example"),
-        (np.zeros((3, 2), int), "expected floats"),
         (np.array([[1.0, np.nan], [0, np.inf]]), "2 NaN or infinite"),
         (np.array([[np.nan, -np.inf]], np.float32), "2 NaN or infinite"),
         (jnp.array([[1.0, jnp.nan]], jnp.bfloat16), "1 NaN or infinite"),
@@ -333,15 +331,15 @@ def test_a_log_joint_that_is_no_scalar_is_refused():
     with pytest.raises(ValueError, match=r"an array of shape \(2,\) for one example.*expected one number"):
         vj.elbo(lambda params, x, z: x, None, np.zeros(2), vj.observed())
     nodes = vj.enumerate_nodes(np.log(np.full(3, 1 / 3)))
-    with pytest.raises(ValueError, match="expected one number"):  # a column of logs would be broadcast to a table
+    with pytest.raises(ValueError, match=r"log_q of shape \(3, 1\)"):  # a column of logs would be broadcast to a table
         vj.elbo(lambda params, x, z: x.sum(), None, np.zeros(2), nodes._replace(log_q=nodes.log_q[:, None]))
 
 
 def test_a_model_checks_its_data_its_own_way():
-    def validate(params, xs):
+    def refuse(params, xs):
         raise ValueError("not these")
 
-    model = ONE_GAUSSIAN._replace(validate=validate)
+    model = ONE_GAUSSIAN._replace(check=refuse)
     with pytest.raises(ValueError, match="not these"):
         vj.mean_bound(model, (jnp.zeros(2), jnp.eye(2)), np.zeros((3, 2)), None)
     with pytest.raises(ValueError, match="LatentModel"):
@@ -374,3 +372,122 @@ def test_iw_bound_keeps_its_digits_where_exp_has_none(height):
     nodes = vj.enumerate_nodes(np.log([0.25, 0.75]))
     log_joint = lambda params, x, z: height + jnp.log(jnp.array([0.5, 1.5]))[z]  # weights 2 and 2, times exp(height)
     assert_close(vj.iw_bound(log_joint, None, None, nodes), height + np.log(2), atol=1e-9)
+
+
+@pytest.mark.parametrize("bound", [vj.elbo, vj.iw_bound])
+def test_no_nan_in_a_gradient_at_a_node_of_weight_zero(bound):
+    """Where p says log 0, too: of the z that q leaves out nothing is asked, not even a slope."""
+    nodes = vj.enumerate_nodes(jnp.array([-jnp.inf, 0.0, -jnp.inf]))
+    log_joint = lambda p, x, z: jnp.log(p[z])
+    value, slope = jax.jit(jax.value_and_grad(lambda p: bound(log_joint, p, None, nodes)))(jnp.array([0.0, 0.5, 0.0]))
+    assert_close(value, np.log(0.5))
+    assert_close(slope, [0.0, 2.0, 0.0])
+    pair = nodes._replace(z={"label": nodes.z, "root": jnp.array([0.0, 4.0, 0.0])})
+    log_joint = lambda p, x, z: p * jnp.sqrt(z["root"]) + jnp.log(z["label"] * p)
+    assert_close(jax.grad(lambda p: bound(log_joint, p, None, pair))(2.0), 2.5)
+
+
+def test_draws_are_joined():
+    """S draws: the ELBO averages them, the importance-weighted bound is that of S; by the posterior's own draws."""
+    _, params, x = linear_problem(2)
+    one = vj.LatentModel(linear_log_joint, lambda p, x, key: vj.sample_nodes(key, jnp.zeros(2), jnp.eye(2), 2))
+    key = jax.random.key(5)
+    parts = [one.posterior(params, x, k) for k in jax.random.split(key, 3)]
+    log_w = np.concatenate([vj.log_weights(linear_log_joint, params, x, part) for part in parts])
+    nodes = vj.bounds.complete(one, params, x, key, 3)
+    assert_close(vj.log_weights(linear_log_joint, params, x, nodes), log_w)
+    assert_close(vj.elbo(linear_log_joint, params, x, nodes), log_w.mean())
+    assert_close(vj.iw_bound(linear_log_joint, params, x, nodes), logsumexp(log_w) - np.log(6))
+    alone, same = vj.bounds.complete(one, params, x, key), one.posterior(params, x, key)  # the key as it is
+    assert (alone.z == same.z).all()
+
+
+def test_mean_bound_takes_the_number_of_draws():
+    _, params, _ = linear_problem(3)
+    xs, key = np.random.default_rng(0).standard_normal((5, 3)), jax.random.key(1)
+    nodes = vj.bounds.posterior_nodes(SAMPLED, params, xs, key, 7)
+    assert nodes.z.shape == (5, 21, 2)
+    expected = [
+        vj.iw_bound(linear_log_joint, params, x, jax.tree.map(lambda a, n=n: a[n], nodes)) for n, x in enumerate(xs)
+    ]
+    got = vj.mean_bound(SAMPLED, params, xs, key, vj.iw_bound, num_samples=np.int32(7))
+    assert_close(got, np.mean(expected))
+    assert_close(vj.mean_bound(SAMPLED, params, xs, key, vj.iw_bound, 7, chunk_size=2), got)
+    with pytest.raises(ValueError, match="num_samples is 0"):
+        vj.mean_bound(SAMPLED, params, xs, key, num_samples=0)
+
+
+def test_the_log_likelihood_of_any_model():
+    rng, mixture, _ = mixture_problem(4)
+    xs = rng.standard_normal((5, 2))
+    exact = logsumexp([mixture.log_joint_all(x) for x in xs], 1)
+    guess = vj.LatentModel(mixture_log_joint, uniform_posterior)
+    assert_close(vj.log_likelihood(guess, mixture, xs, None), exact)  # all values: once is enough
+    assert_close(vj.log_likelihood(guess, mixture, xs, jax.random.key(0), num_samples=6, chunk_size=3), exact)
+
+    _, params, _ = linear_problem(5)
+    xs = rng.standard_normal((4, 3))
+    exact = np.array([params.log_marginal(x) for x in xs])
+    ends = dict(low=np.full(2, -7.0), high=np.full(2, 7.0))
+    assert_close(vj.log_likelihood_on_grid(SAMPLED, params, xs, num_points=np.int32(150), **ends), exact, atol=1e-5)
+    wide = SAMPLED._replace(posterior=lambda p, x, key: vj.sample_nodes(key, jnp.zeros(2), 2 * jnp.eye(2), 1))
+    got = vj.log_likelihood(wide, params, xs, jax.random.key(1), num_samples=40_000, chunk_size=8000)
+    assert_close(got, exact, atol=0.2)
+    table = {"x": xs, "unused": np.arange(4)}
+    model = SAMPLED._replace(log_joint=lambda p, example, z: linear_log_joint(p, example["x"], z))
+    assert_close(vj.log_likelihood_on_grid(model, params, table, num_points=150, **ends), exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", [1, 40, 97, 10**6])
+def test_a_grid_is_summed_in_whatever_chunks(pairs, monkeypatch):
+    _, params, _ = linear_problem(6)
+    xs = np.random.default_rng(1).standard_normal((4, 3))
+    monkeypatch.setattr(vj.bounds, "MOST_PAIRS", pairs)
+    model = SAMPLED._replace(log_joint=lambda p, x, z: linear_log_joint(p, x, z))  # compiled anew
+    box = vj.grid_nodes([-2.0, -1], [1.0, 3], 9)
+    expected = [vj.iw_bound(linear_log_joint, params, x, box) for x in xs]
+    got = vj.log_likelihood_on_grid(model, params, xs, low=[-2.0, -1], high=[1.0, 3], num_points=9)
+    assert_close(got, np.array(expected))
+
+
+def test_a_grid_where_nothing_is_possible_says_so():
+    model = vj.LatentModel(lambda p, x, z: jnp.where(x > 0, -jnp.inf, -(z**2).sum()), lambda p, x, key: vj.observed())
+    got = vj.log_likelihood_on_grid(model, None, np.array([1.0, -1.0]), low=[-6.0], high=[6.0], num_points=500)
+    assert_close(got, [-np.inf, 0.5 * np.log(np.pi)])
+
+
+class Unhashable(list):
+    def __call__(self, params, x, key):
+        return vj.observed()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda n: vj.elbo(lambda p, x, z: 0.0, None, None, n._replace(weight=3 * n.weight)), "add up to 3, not to 1"),
+        (lambda n: vj.iw_bound(lambda p, x, z: 0.0, None, None, n._replace(weight=0 * n.weight)), "add up to 0, not"),
+        (lambda n: vj.elbo(lambda p, x, z: 0.0, None, None, jax.tree.map(lambda a: a[:0], n)), "S at least 1"),
+        (lambda n: vj.elbo(lambda p, x, z: 0.0, None, None, n._replace(z=n.z[:1])), r"z of \(1,\)"),
+        (lambda n: vj.elbo(lambda p, x, z: 0.0, None, None, tuple(n)), "returned a tuple: expected vaejax.Nodes"),
+        (lambda n: score(ONE_GAUSSIAN._replace(posterior=lambda p, x, k: x)), "Tracer: expected vaejax.Nodes"),
+        (lambda n: score(ONE_GAUSSIAN._replace(posterior=Unhashable())), "cannot be hashed.*Unhashable.*plain"),
+        (lambda n: vj.log_likelihood(SAMPLED, None, np.zeros((3, 2)), 3), "key is int"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_a_posterior_is_told_in_a_sentence(call, says):
+    with pytest.raises(ValueError, match=says):
+        call(vj.enumerate_nodes(np.log([0.5, 0.5])))
+
+
+def score(model):
+    return vj.mean_bound(model, (jnp.zeros(2), jnp.eye(2)), np.zeros((3, 2)), None)
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_keys_of_all_kinds_score_each_example_by_draws_of_its_own(kind):
+    _, params, _ = linear_problem(1)
+    xs, key = np.zeros((4, 3)), jax.random.key(0, impl=kind)
+    nodes = vj.bounds.posterior_nodes(SAMPLED, params, xs, key, 2)
+    assert len(np.unique(nodes.z)) == nodes.z.size
+    assert np.isfinite(vj.mean_bound(SAMPLED, params, xs, key, num_samples=2))
+    assert np.isfinite(vj.log_likelihood(SAMPLED, params, xs, key, num_samples=4, chunk_size=2)).all()

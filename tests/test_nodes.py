@@ -190,6 +190,8 @@ def test_nodes_are_made_inside_vmap_and_jit():
         (lambda: vj.sample_nodes(np.zeros(2), np.zeros(2), np.ones(2), 3), r"key is float64\[2\]"),
         (lambda: vj.sample_nodes(np.zeros(3, np.uint32), np.zeros(2), np.ones(2), 3), r"key is uint32\[3\]"),
         (lambda: vj.sample_nodes(jax.random.split(jax.random.key(0), 2), ONE, ONE, 3), "key is key<fry>"),
+        (lambda: vj.bind(vj.observed(), lambda z: (z, z)), "f returned a tuple: expected vaejax.Nodes"),
+        (lambda: vj.bind(vj.observed(), lambda z, key: vj.observed(), 3), "pass key="),
         (lambda: vj.cubature_nodes(np.zeros((5, 2)), np.ones((5, 2))), "use jax.vmap"),
         (lambda: vj.cubature_nodes(np.zeros(2), np.ones(3)), "lower triangular"),
         (lambda: vj.enumerate_nodes(np.zeros((3, 2))), "vmap"),
@@ -203,3 +205,58 @@ def test_nodes_are_made_inside_vmap_and_jit():
 def test_bad_nodes_are_refused_with_advice(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_bound_nodes_are_all_pairs_with_their_products():
+    q_z, q_u = np.array([0.2, 0.5, 0.3]), np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
+    nodes = vj.bind(vj.enumerate_nodes(np.log(q_z)), lambda z: vj.enumerate_nodes(jnp.log(jnp.asarray(q_u))[z]))
+    table = {(int(z), int(u)): (w, lq) for z, u, w, lq in zip(*nodes.z, nodes.weight, nodes.log_q, strict=True)}
+    assert len(table) == 6
+    for (z, u), (weight, log_q) in table.items():
+        assert_close(weight, q_z[z] * q_u[z, u])
+        assert_close(log_q, np.log(q_z[z] * q_u[z, u]))
+
+
+def test_bound_nodes_average_a_scale_mixture_as_it_is():
+    """z a label, u ~ N(z, (1 + z)^2): E[u^2] by the law of total variance; and three deep, with pytrees for z."""
+    labels = vj.enumerate_nodes(np.log([0.25, 0.75]))
+    pair = vj.bind(labels, lambda z: vj.cubature_nodes(z * jnp.ones(1), (1.0 + z) * jnp.ones(1)))
+    assert_close(vj.expect(lambda zu: zu[1][0] ** 2, pair), 0.25 * 1 + 0.75 * (1 + 4))
+    three = vj.bind(pair, lambda zu: vj.cubature_nodes(zu[1], jnp.ones(1)))
+    assert_close(vj.expect(lambda zuv: zuv[1][0] ** 2, three), 0.25 * 1 + 0.75 * 5 + 1)
+    assert_close(three.weight.sum(), 1.0)
+
+
+def test_each_of_the_bound_nodes_draws_with_a_key_of_its_own():
+    labels = vj.enumerate_nodes(np.log(np.full(4, 0.25)))
+    draw = lambda z, key: vj.sample_nodes(key, jnp.zeros(2), jnp.ones(2), 3)
+    nodes = vj.bind(labels, draw, jax.random.key(0))
+    assert nodes.z[1].shape == (12, 2) and len(np.unique(nodes.z[1])) == 24
+    assert_close(nodes.log_q, np.log(0.25) + stats.norm.logpdf(nodes.z[1]).sum(1))
+    assert_close(nodes.z[0], np.repeat(np.arange(4), 3))
+
+
+def test_expect_gives_no_nan_to_a_gradient_at_what_has_no_weight():
+    nodes = vj.enumerate_nodes(jnp.array([0.0, -jnp.inf]))
+    value, slope = jax.value_and_grad(lambda p: vj.expect(lambda z: jnp.log(p[z]), nodes))(jnp.array([0.5, 0.0]))
+    assert_close(value, np.log(0.5))
+    assert_close(slope, [2.0, 0.0])
+
+
+def test_z_may_be_any_pytree():
+    z = {"label": jnp.arange(3), "place": jnp.ones((3, 2)) * jnp.arange(3.0)[:, None]}
+    nodes = vj.Nodes(z, jnp.array([0.5, 0.0, 0.5]), jnp.zeros(3))
+    slope = jax.grad(lambda p: vj.expect(lambda z: (p / z["place"] ** 0.5).sum() + jnp.log(2 - z["label"]), nodes))
+    assert not np.isfinite(slope(1.0))  # at the origin, which has weight
+    used = nodes._replace(weight=jnp.array([0.0, 1.0, 0.0]))
+    assert_close(jax.grad(lambda p: vj.expect(lambda z: (p / z["place"] ** 0.5).sum(), used))(1.0), 2.0)
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_keys_of_all_kinds_serve(kind):
+    key = jax.random.key(3, impl=kind)
+    with jax.default_prng_impl(kind):
+        old = jax.random.PRNGKey(3)
+        assert (vj.sample_nodes(key, ONE, ONE, 5).z == vj.sample_nodes(old, ONE, ONE, 5).z).all()
+        with pytest.raises(ValueError, match=r"key is uint32\[3\]"):
+            vj.sample_nodes(np.zeros(3, np.uint32), ONE, ONE, 3)

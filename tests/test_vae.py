@@ -11,7 +11,7 @@ from problems import assert_close, seeds
 from scipy import special, stats
 
 import vaejax as vj
-from vaejax import fit, vae
+from vaejax import gradient_ascent, vae
 from vaejax import linear_gaussian as lg
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -168,14 +168,14 @@ def test_at_the_start_q_is_as_wide_as_the_prior_for_every_x():
 
 def test_the_same_arguments_give_the_same_model():
     model = vae.make_vae()
-    assert model is vae.make_vae("bernoulli") is vae.make_vae("bernoulli", 1) is vae.make_vae(num_samples=np.int64(1))
-    assert len({model, vae.make_vae("gaussian"), vae.make_vae("bernoulli", 2)}) == 3
+    assert model is vae.make_vae("bernoulli") is vae.make_vae(likelihood="bernoulli")
+    assert len({model, vae.make_vae("gaussian")}) == 2
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_posterior_draws_from_the_encoders_gaussian(likelihood):
     params, x = random_vae(2, likelihood=likelihood), draw(2, likelihood)[0]
-    nodes = vae.make_vae(likelihood, 5000).posterior(params, x, jax.random.key(0))
+    nodes = vj.bounds.complete(vae.make_vae(likelihood), params, x, jax.random.key(0), num_samples=5000)
     mean, scale = encode_by_hand(params, x)
     assert nodes.z.shape == (5000, 2)
     assert_close(nodes.log_q, stats.norm(mean, scale).logpdf(nodes.z).sum(1))
@@ -212,17 +212,17 @@ def test_a_linear_vae_can_be_ppca(seed):
         for bound in (vj.elbo, vj.iw_bound):
             assert_close(bound(vae.log_joint, params, x, nodes), dense.logpdf(x), atol=1e-8)
             assert_close(bound(vae.log_joint, params, x, nodes), lg.log_marginal(closed, x), atol=1e-8)
-    sharp = vae.log_likelihood_estimate(params, xs, jax.random.key(0), num_samples=2, chunk_size=1)
+    sharp = vj.log_likelihood(vae.make_vae("gaussian"), params, xs, jax.random.key(0), num_samples=2, chunk_size=1)
     assert_close(sharp, dense.logpdf(xs), atol=1e-8)  # q is the posterior, so every weight is p(x)
 
 
 @pytest.mark.parametrize(("likelihood", "num_samples"), [("bernoulli", 1), ("gaussian", 3)])
 def test_the_sampled_bound_and_its_gradient_are_unbiased(likelihood, num_samples):
     params, x = random_vae(4, likelihood=likelihood), draw(4, likelihood)[0]
-    model = vae.make_vae(likelihood, num_samples)
+    model = vae.make_vae(likelihood)
 
     def sampled(params, key):
-        return vj.elbo(model.log_joint, params, x, model.posterior(params, x, key))
+        return vj.elbo(model.log_joint, params, x, vj.bounds.complete(model, params, x, key, num_samples))
 
     keys = jax.random.split(jax.random.key(1), 20_000)
     values, grads = jax.jit(jax.vmap(jax.value_and_grad(sampled), in_axes=(None, 0)))(params, keys)
@@ -247,13 +247,13 @@ def test_mean_bound_averages_the_examples():
     assert within_six_standard_errors(values, np.mean([exact_bound(params, x) for x in xs]))
 
 
-def test_the_log_likelihood_estimate_is_the_log_of_an_unbiased_one_whatever_the_chunks():
+def test_the_log_likelihood_is_the_log_of_an_unbiased_estimate_whatever_the_chunks():
     params, xs = wide_vae("bernoulli"), draw(6, "bernoulli")
     truth = np.array([exact_log_likelihood(params, x) for x in xs])
     keys = jax.random.split(jax.random.key(3), 1000)
     spreads = []
     for chunk_size in (4, 40):
-        estimates = partial(vae.log_likelihood_estimate, params, xs, num_samples=40, chunk_size=chunk_size)
+        estimates = partial(vj.log_likelihood, vae.make_vae(), params, xs, num_samples=40, chunk_size=chunk_size)
         ratio = np.exp(np.asarray(jax.vmap(estimates)(keys)) - truth)
         assert ratio.shape == (1000, 4)
         assert within_six_standard_errors(ratio, 1.0)
@@ -264,7 +264,9 @@ def test_the_log_likelihood_estimate_is_the_log_of_an_unbiased_one_whatever_the_
 
 def test_many_samples_are_close_to_the_truth():
     params, xs = wide_vae("gaussian"), draw(7, "gaussian")
-    got = vae.log_likelihood_estimate(params, xs, jax.random.key(4), num_samples=40_000, chunk_size=2000)
+    got = vj.log_likelihood(
+        vae.make_vae("gaussian"), params, xs, jax.random.key(4), num_samples=40_000, chunk_size=2000
+    )
     assert_close(got, np.array([exact_log_likelihood(params, x) for x in xs]), atol=0.03)
 
 
@@ -272,7 +274,11 @@ def test_few_samples_estimate_too_low():
     params, xs = wide_vae("gaussian"), draw(8, "gaussian")
     keys = jax.random.split(jax.random.key(5), 5000)
     one, four = (
-        np.asarray(jax.vmap(partial(vae.log_likelihood_estimate, params, xs, num_samples=s, chunk_size=s))(keys))
+        np.asarray(
+            jax.vmap(partial(vj.log_likelihood, vae.make_vae("gaussian"), params, xs, num_samples=s, chunk_size=s))(
+                keys
+            )
+        )
         for s in (1, 4)
     )
     assert within_six_standard_errors(one, [exact_bound(params, x) for x in xs])
@@ -284,37 +290,70 @@ def test_few_samples_estimate_too_low():
 
 def test_each_example_and_each_chunk_has_draws_of_its_own():
     params, x = random_vae(6), draw(9, "bernoulli")[:1]
-    got = vae.log_likelihood_estimate(params, np.repeat(x, 5, 0), jax.random.key(6), num_samples=6, chunk_size=2)
+    got = vj.log_likelihood(vae.make_vae(), params, np.repeat(x, 5, 0), jax.random.key(6), num_samples=6, chunk_size=2)
     assert len(np.unique(got)) == 5
 
 
-def test_the_log_likelihood_estimate_takes_data_of_less_precision_than_the_parameters():
+def test_the_log_likelihood_takes_data_of_less_precision_than_the_parameters():
     params, xs = wide_vae("gaussian"), draw(10, "gaussian").astype(np.float16)
-    few = partial(vae.log_likelihood_estimate, params, key=jax.random.key(7), num_samples=20, chunk_size=5)
+    few = partial(
+        vj.log_likelihood, vae.make_vae("gaussian"), params, key=jax.random.key(7), num_samples=20, chunk_size=5
+    )
     assert_close(few(xs), few(xs.astype(float)), atol=1e-10)
 
 
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("num_points", [128, 203])  # whole chunks of the grid, and a part of one
-def test_the_sum_over_a_grid_is_the_log_likelihood(num_points, monkeypatch):
-    monkeypatch.setattr(vae, "GRID_CHUNK", 1024)
-    params, xs = random_vae(11), draw(11, "bernoulli")
-    got = vae.log_likelihood_on_grid(params._replace(encoder=None), xs, reach=9.0, num_points=num_points)
+def test_the_sum_over_a_grid_is_the_log_likelihood(likelihood, num_points, monkeypatch):
+    monkeypatch.setattr(vj.bounds, "MOST_PAIRS", 4096)
+    params, xs = random_vae(11, likelihood=likelihood), draw(11, likelihood)
+    model, ends = vae.make_vae(likelihood), dict(low=np.full(2, -9.0), high=np.full(2, 9.0))
+    got = vj.log_likelihood_on_grid(model, params._replace(encoder=None), xs, num_points=num_points, **ends)
     assert_close(got, np.array([exact_log_likelihood(params, x) for x in xs]), atol=1e-6)
 
 
-def test_the_grid_takes_another_prior():
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_all_pairs_are_the_pairs(likelihood):
+    params, xs = random_vae(11, likelihood=likelihood), draw(11, likelihood)
+    zs = np.random.default_rng(0).standard_normal((5, 2))
+    got = vae.log_joint.all_pairs(params, xs, zs)
+    assert_close(got, np.array([[log_joint_by_scipy(params, x, z) for x in xs] for z in zs]))
+
+
+def test_a_model_with_another_prior_is_another_model_on_a_grid_too():
     """x = pixels of f(2 z - 1), z ~ N(0, I), are those of f(u), u ~ N(-1, 4 I)."""
     params, xs = random_vae(12), draw(12, "bernoulli")
 
     def log_prior(u):
         return jax.scipy.stats.norm.logpdf(u, -1.0, 2.0).sum()
 
+    def log_joint(params, x, u):
+        return log_prior(u) + vj.densities.log_bernoulli(x, params.decoder(u))
+
     decoder = nnx.clone(params.decoder)
     kernel, bias = params.decoder.hidden[0].kernel[...], params.decoder.hidden[0].bias[...]
     decoder.hidden[0].kernel, decoder.hidden[0].bias = nnx.Param(2 * kernel), nnx.Param(bias - kernel.sum(0))
-    got = vae.log_likelihood_on_grid(params, xs, reach=18.0, num_points=300, log_prior=log_prior)
+    ends = dict(low=np.full(2, -18.0), high=np.full(2, 18.0))
     expected = [exact_log_likelihood(params._replace(decoder=decoder), x) for x in xs]
-    assert_close(got, np.array(expected), atol=1e-6)
+    for model in (vae.make_vae(log_prior=log_prior), vae.make_vae()._replace(log_joint=log_joint)):
+        got = vj.log_likelihood_on_grid(model, params, xs, num_points=300, **ends)
+        assert_close(got, np.array(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+def test_pixels_are_bits_or_bytes_as_well(dtype):
+    params, xs, key = random_vae(5), draw(5, "bernoulli"), jax.random.key(0)
+    model, box = vae.make_vae(), dict(low=[-3.0, -3], high=[3.0, 3], num_points=20)
+    whole = xs.astype(dtype)
+    assert_close(vj.mean_bound(model, params, whole, key), vj.mean_bound(model, params, xs, key))
+    assert_close(
+        vj.log_likelihood_on_grid(model, params, whole, **box), vj.log_likelihood_on_grid(model, params, xs, **box)
+    )
+    options = dict(optimizer=ADAM, num_steps=2)
+    assert same(vj.maximize(model, params, whole, key, **options), vj.maximize(model, params, xs, key, **options))
+    if dtype is not bool:
+        with pytest.raises(ValueError, match=r"between 0 and 255: .*divide bytes by 255"):
+            vj.mean_bound(model, params, whole * 255, key)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -389,9 +428,9 @@ def test_the_same_model_compiles_once():
     model = vae.make_vae()._replace(log_joint=counting)
     fit_once = lambda model: vj.maximize(model, params, xs, jax.random.key(0), optimizer=ADAM, num_steps=3)
     fit_once(model), fit_once(vae.make_vae("bernoulli"))
-    compiled, traces = fit._gradient_steps._cache_size(), len(traced)
-    fit_once(model), fit_once(vae.make_vae(num_samples=1))
-    assert fit._gradient_steps._cache_size() == compiled and len(traced) == traces > 0
+    compiled, traces = gradient_ascent._gradient_steps._cache_size(), len(traced)
+    fit_once(model), fit_once(vae.make_vae(likelihood="bernoulli"))
+    assert gradient_ascent._gradient_steps._cache_size() == compiled and len(traced) == traces > 0
 
 
 @pytest.mark.parametrize("log_sigma2", [-50.0, -1000.0])
@@ -424,7 +463,13 @@ def climb(xs, num_steps=2, batch_size=None, params=BERNOULLI):
 
 
 def estimate(params, xs, num_samples=4, chunk_size=2):
-    return vae.log_likelihood_estimate(params, xs, KEY, num_samples=num_samples, chunk_size=chunk_size)
+    model = vae.make_vae("gaussian" if params is GAUSSIAN else "bernoulli")
+    return vj.log_likelihood(model, params, xs, KEY, num_samples=num_samples, chunk_size=chunk_size)
+
+
+def on_grid(params, xs, reach=6.0, num_points=50, likelihood="bernoulli"):
+    ends = dict(low=np.full(2, -reach), high=np.full(2, reach))
+    return vj.log_likelihood_on_grid(vae.make_vae(likelihood), params, xs, num_points=num_points, **ends)
 
 
 def with_nan(xs):
@@ -446,7 +491,6 @@ def with_nan(xs):
         (lambda: vae.reconstruct(BERNOULLI, XS[0, :3]), r"x has shape \(3,\): this encoder"),
         (lambda: bound(BERNOULLI, XS[0]), r"expected \(N, D\)"),
         (lambda: bound(BERNOULLI, XS[:0]), "at least one example"),
-        (lambda: bound(BERNOULLI, XS.astype(int)), "expected floats"),
         (lambda: bound(BERNOULLI, with_nan(XS)), "1 NaN or infinite"),
         (lambda: bound(GAUSSIAN, with_nan(XS), "gaussian"), "1 NaN or infinite"),
         (lambda: climb(with_nan(XS)), "1 NaN or infinite"),
@@ -468,17 +512,15 @@ def with_nan(xs):
         (lambda: estimate(BERNOULLI, XS, 2, 4), "num_samples is 2: expected a multiple of chunk_size, which is 4"),
         (lambda: estimate(BERNOULLI, XS, 0), "num_samples is 0"),
         (lambda: estimate(BERNOULLI, XS, 4, 0), "chunk_size is 0"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS * 255), "between 0 and 255: Bernoulli pixels"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS[:, :3]), "this decoder gives 4 pixels"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, with_nan(XS)), "1 NaN or infinite"),
-        (lambda: vae.log_likelihood_on_grid(GAUSSIAN, XS), "this likelihood is Gaussian"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, num_points=0), "num_points is 0"),
-        (lambda: vae.log_likelihood_on_grid(BERNOULLI, XS, reach=-1.0), "low < high in every dimension"),
+        (lambda: on_grid(BERNOULLI, XS * 255), "between 0 and 255: Bernoulli pixels"),
+        (lambda: on_grid(BERNOULLI, XS[:, :3]), r"x has shape \(3,\): this encoder"),
+        (lambda: on_grid(BERNOULLI, with_nan(XS)), "1 NaN or infinite"),
+        (lambda: on_grid(GAUSSIAN, XS), r'the model is make_vae\("bernoulli"\), but log_sigma2'),
+        (lambda: on_grid(BERNOULLI, XS, num_points=0), "num_points is 0"),
+        (lambda: on_grid(BERNOULLI, XS, reach=-1.0), "low < high in every dimension"),
         (lambda: vae.sample(BERNOULLI, KEY, 0), "num_samples is 0"),
         (lambda: vae.sigma2(BERNOULLI), "Bernoulli likelihood, which has no sigma2"),
         (lambda: vae.make_vae("poisson"), 'likelihood is \'poisson\': expected "bernoulli" or "gaussian"'),
-        (lambda: vae.make_vae("gaussian", 0), "num_samples is 0"),
-        (lambda: (vae.make_vae("gaussian", 1), vae.make_vae("gaussian", True)), "num_samples is True"),
         (lambda: vae.init(KEY, 4, 2, likelihood="poisson"), "likelihood is 'poisson'"),
         (lambda: vae.init(KEY, 4, 0), "num_latents is 0"),
         (lambda: vae.init(KEY, 0, 2), "num_features is 0"),
@@ -498,7 +540,7 @@ def test_maximize_asks_the_model_about_the_data_before_it_compiles(monkeypatch, 
     def refuse(*args, **kwargs):
         raise AssertionError("compiled before the data were checked")
 
-    monkeypatch.setattr(fit, "_gradient_steps", refuse)
-    monkeypatch.setattr(fit, "_check_objective", refuse)
+    monkeypatch.setattr(gradient_ascent, "_gradient_steps", refuse)
+    monkeypatch.setattr(gradient_ascent, "_check_objective", refuse)
     with pytest.raises(ValueError):
         climb(xs)

@@ -16,12 +16,22 @@ from vaejax import (
     sharding,
     vae,
 )
-from vaejax.bounds import FastEStep, LatentModel, elbo, iw_bound, log_weights, mean_bound
+from vaejax.bounds import (
+    FastEStep,
+    LatentModel,
+    elbo,
+    iw_bound,
+    log_likelihood,
+    log_likelihood_on_grid,
+    log_weights,
+    mean_bound,
+)
 from vaejax.expectation import blend, e_step, em, em_step, prepare
 from vaejax.files import load, save
-from vaejax.gradient_ascent import maximize
+from vaejax.gradient_ascent import ascend, maximize
 from vaejax.nodes import (
     Nodes,
+    bind,
     cubature_nodes,
     enumerate_nodes,
     expect,

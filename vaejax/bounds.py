@@ -5,6 +5,7 @@ q at every node; `elbo` averages the logs, `iw_bound` takes the log of the avera
 the two is smaller.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -13,8 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vaejax.doors import check_batch, check_count, check_key, count_examples
+from vaejax.doors import check_batch, check_count, check_key, count_examples, is_traced
+from vaejax.nodes import Nodes, check_nodes, grid_nodes, join, on_support
 from vaejax.sharding import Sharded, drop_padding, replicate_like
+
+MOST_CELLS = 10**7  # of a grid
+MOST_PAIRS = 2**15  # of a grid point and an example, that are looked at together
 
 
 class FastEStep(NamedTuple):
@@ -52,8 +57,9 @@ def log_weights(log_joint, params, x, nodes):
         (S,) nats.
 
     Raises:
-        ValueError: `log_joint` does not return one number.
+        ValueError: `log_joint` does not return one number, or `nodes` are no `Nodes` of at least one point.
     """
+    _check_shapes(nodes)
     log_p = jax.vmap(lambda z: log_joint(params, x, z))(nodes.z)
     if jnp.shape(log_p) != nodes.log_q.shape:
         raise ValueError(
@@ -104,15 +110,17 @@ def iw_bound(log_joint, params, x, nodes):
     return logsumexp(log_w, b=jnp.where(used, nodes.weight, 0))
 
 
-def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
+def mean_bound(model, params, xs, key, bound=elbo, num_samples=1, chunk_size=None):
     """The bound of each example, averaged over the data set. Compiled here, at the batch boundary.
 
     Args:
         model: a `LatentModel`; it and `bound` are static, so make them once.
         params: its parameters.
-        xs: (N, D) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
+        xs: (N, ...) examples, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them.
         key: a key from `jax.random.key`, split over the examples; None for a model whose posterior is exact.
-        bound: `elbo` or `iw_bound`.
+        bound: `elbo` or `iw_bound`, or a function of the same signature.
+        num_samples: S, so many times is each example completed, by keys of their own, and what came is joined: `elbo`
+            is then the average of S draws, `iw_bound` the importance-weighted bound with S. Without a key, once.
         chunk_size: look at so many examples at a time, so that what the bound and its gradient need beside the data
             does not grow with N; the gradient then computes each chunk twice. None looks at all at once, and is the
             choice for sharded data: a chunk would lie on a few devices while the others wait.
@@ -121,18 +129,98 @@ def mean_bound(model, params, xs, key, bound=elbo, chunk_size=None):
         () nats per example.
 
     Raises:
-        ValueError: a bad chunk_size; or from `model.check`, or from `check_batch` where the model has none.
+        ValueError: a bad count; or from `model.check`, or from `check_batch` where the model has none.
     """
     check_model_data(model, params, xs)
+    check_count("num_samples", num_samples)
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
     params, key = replicate_like(xs, (params, key))
-    return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, chunk_size)
+    return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, int(num_samples), chunk_size)
 
 
-def posterior_nodes(model, params, xs, key):
-    """The nodes of all examples: `model.posterior` of each, with a key of its own. Leaves have the leading axis N."""
-    return jax.vmap(model.posterior, in_axes=(None, 0, None if key is None else 0))(params, xs, _keys_for(xs, key))
+def log_likelihood(model, params, xs, key, *, num_samples=1000, chunk_size=20):
+    """log p(x) of each example, by importance sampling from the model's posterior: `iw_bound` with many samples.
+
+    log p(x) = log E_q[p(x, z) / q(z)]
+
+    Exact where the posterior is; else too low on average, the less so the more samples. Memory is that of `chunk_size`
+    samples of each example.
+
+    Args:
+        model: a `LatentModel`; static, so make it once.
+        params, xs: as in `mean_bound`.
+        key: a key from `jax.random.key`; None for a model whose posterior is exact, and is then asked once.
+        num_samples: S, a multiple of `chunk_size`.
+        chunk_size: samples at a time.
+
+    Returns:
+        (N,) nats.
+
+    Raises:
+        ValueError: bad data, or counts that do not fit.
+
+    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8).
+    """
+    check_count("num_samples", num_samples)
+    check_count("chunk_size", chunk_size)
+    if num_samples % chunk_size:
+        raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
+    if key is not None:
+        check_key(key)
+    check_model_data(model, params, xs)
+    params, key = replicate_like(xs, (params, key))
+    num_chunks = 1 if key is None else int(num_samples // chunk_size)
+    return _log_likelihood(model, params, jax.tree.map(jnp.asarray, xs), key, num_chunks, int(chunk_size))
+
+
+def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
+    """log p(x) of each example, by a sum over a grid: the truth, for a continuous z of at most three dimensions.
+
+    log p(x) = log sum_s p(x, z_s) |cell|, up to the grid's error, with z_s the midpoints of the n^L cells of a box
+
+    Halve the cells and widen the box: where nothing moves, it is exact. The posterior has no part in it.
+
+    Args:
+        model: a `LatentModel` whose z is one vector (L,); static, so make it once. What its `log_joint` makes of z
+            alone, as decoding it, is done once for all examples.
+        params, xs: as in `mean_bound`.
+        low, high: (L,) corners of the box, L <= 3, low < high.
+        num_points: n, cells for each dimension.
+
+    Returns:
+        (N,) nats.
+
+    Raises:
+        ValueError: bad data, more than MOST_CELLS cells, or corners that `grid_nodes` refuses.
+    """
+    check_count("num_points", num_points)
+    corner = grid_nodes(low, high, 1).z[0]  # its checks
+    if int(num_points) ** corner.size > MOST_CELLS:
+        raise ValueError(
+            f"num_points is {num_points} for {corner.size} latents: expected at most {MOST_CELLS} cells; take "
+            f"num_points={int(MOST_CELLS ** (1 / corner.size) + 1e-9)} or fewer"
+        )
+    check_model_data(model, params, xs)
+    low, high = (jnp.asarray(end, corner.dtype) for end in (low, high))
+    params, low, high = replicate_like(xs, (params, low, high))
+    return _log_likelihood_on_grid(model, params, jax.tree.map(jnp.asarray, xs), low, high, int(num_points))
+
+
+def complete(model, params, x, key, num_samples=1):
+    """The nodes of one example: of `model.posterior`, or of `num_samples` calls of it, each with a key of its own."""
+    if key is None or num_samples == 1:
+        nodes = model.posterior(params, x, key)
+    else:
+        nodes = jax.vmap(lambda key: model.posterior(params, x, key))(jax.random.split(key, num_samples))
+    check_nodes("the posterior", nodes)
+    return nodes if key is None or num_samples == 1 else join(nodes)
+
+
+def posterior_nodes(model, params, xs, key, num_samples=1):
+    """The nodes of all examples: `complete` each, with a key of its own. Leaves have the leading axis N."""
+    nodes_of = jax.vmap(partial(complete, model, num_samples=num_samples), (None, 0, None if key is None else 0))
+    return nodes_of(params, xs, _keys_for(xs, key))
 
 
 def batch_bound(model, params, xs, nodes, bound=elbo):
@@ -144,7 +232,11 @@ def check_model_data(model, params, xs):
     """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, xs))):
+    try:
+        hash(model)
+    except TypeError as error:
+        raise ValueError(f"the model cannot be hashed ({error}): make it of plain functions, for jax.jit") from None
+    if is_traced(params, xs):
         count_examples(xs)  # within jit or grad there are no values to look at
         return
     xs = xs.padded if isinstance(xs, Sharded) else xs  # looked at by all hosts together
@@ -154,18 +246,63 @@ def check_model_data(model, params, xs):
         check_batch(xs)
 
 
-@partial(jax.jit, static_argnames=("model", "bound", "chunk_size"))
-def _mean_bound(model, params, xs, key, bound, chunk_size):
+@partial(jax.jit, static_argnames=("model", "bound", "num_samples", "chunk_size"))
+def _mean_bound(model, params, xs, key, bound, num_samples, chunk_size):
     xs = drop_padding(xs)
     if chunk_size is None:
-        return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key), bound)
+        return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key, num_samples), bound)
 
     @jax.checkpoint  # the gradient computes a chunk again, and need not keep what was inside
     def bound_of(example):
         x, key = example
-        return bound(model.log_joint, params, x, model.posterior(params, x, key))
+        return bound(model.log_joint, params, x, complete(model, params, x, key, num_samples))
 
     return jax.lax.map(bound_of, (xs, _keys_for(xs, key)), batch_size=chunk_size).mean()
+
+
+@partial(jax.jit, static_argnames=("model", "num_chunks", "chunk_size"))
+def _log_likelihood(model, params, xs, key, num_chunks, chunk_size):
+    xs = drop_padding(xs)
+
+    def chunk(key):
+        nodes = posterior_nodes(model, params, xs, key, chunk_size)
+        return jax.vmap(lambda x, n: iw_bound(model.log_joint, params, x, n))(xs, nodes)
+
+    if num_chunks == 1:
+        return chunk(key)
+    return logsumexp(jax.lax.map(chunk, jax.random.split(key, num_chunks)), 0) - jnp.log(num_chunks)
+
+
+@partial(jax.jit, static_argnames=("model", "num_points"))
+def _log_likelihood_on_grid(model, params, xs, low, high, num_points):
+    """A running log-sum-exp over chunks of the grid, its points made where they are needed."""
+    xs, shape = drop_padding(xs), (num_points,) * low.size
+    num_cells, chunk_size = math.prod(shape), max(1, MOST_PAIRS // count_examples(xs))
+    log_joints = getattr(model.log_joint, "all_pairs", partial(all_pairs, model.log_joint))
+
+    def add(carry, start):
+        cells = start + jnp.arange(chunk_size)
+        unit = (jnp.stack(jnp.unravel_index(cells, shape), 1) + 0.5) / num_points
+        log_p = log_joints(params, xs, low[None] + (high - low)[None] * unit)
+        log_p = jnp.where((cells < num_cells)[:, None], log_p, -jnp.inf)  # (S, N)
+        peak, total = carry
+        higher = jnp.maximum(peak, log_p.max(0))
+        return (higher, total * jnp.exp(peak - higher) + jnp.exp(log_p - higher[None]).sum(0)), None
+
+    like = jax.eval_shape(log_joints, params, xs, low[None])
+    nothing = jnp.full(like.shape[1], jnp.finfo(like.dtype).min, like.dtype), jnp.zeros(like.shape[1], like.dtype)
+    (peak, total), _ = jax.lax.scan(add, nothing, jnp.arange(0, num_cells, chunk_size))
+    return peak + jnp.log(total) + jnp.log((high - low) / num_points).sum()
+
+
+def all_pairs(log_joint, params, xs, zs):
+    """log p(x, z) of every z with every x, (S, N). A `log_joint` that knows a faster way has it as its `all_pairs`."""
+
+    def pair(z, x):
+        nothing = jnp.zeros(1, zs.dtype)
+        return log_weights(log_joint, params, x, Nodes(z[None], nothing, nothing))[0]
+
+    return jax.vmap(lambda z: jax.vmap(lambda x: pair(z, x))(xs))(zs)
 
 
 def _keys_for(xs, key):
@@ -179,5 +316,21 @@ def _keys_for(xs, key):
 
 def _on_support(log_joint, params, x, nodes):
     """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
-    used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
-    return used, jnp.where(used, log_weights(log_joint, params, x, nodes), 0)
+    _check_shapes(nodes)
+    total = nodes.weight.sum()
+    if not is_traced(total) and not abs(total - 1) < 1e-2:
+        raise ValueError(f"the weights of these nodes add up to {total:.3g}, not to 1: divide them by their sum")
+    used, z = on_support(nodes)
+    return used, jnp.where(used, log_weights(log_joint, params, x, nodes._replace(z=z)), 0)
+
+
+def _check_shapes(nodes):
+    """ValueError unless nodes are Nodes, with one weight and one log_q for each of at least one z."""
+    check_nodes("whoever made these nodes", nodes)
+    shape = jnp.shape(nodes.weight)
+    leading = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(nodes.z)}
+    if len(shape) != 1 or shape == (0,) or jnp.shape(nodes.log_q) != shape or leading != {shape}:
+        raise ValueError(
+            f"these nodes have weights of shape {shape}, log_q of shape {jnp.shape(nodes.log_q)} and z of "
+            f"{jax.tree.map(jnp.shape, nodes.z)}: expected (S,), (S,) and (S, ...), S at least 1; vmap over batches"
+        )

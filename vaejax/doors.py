@@ -22,7 +22,9 @@ def check_key(key):
     """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
     is_new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    if not is_new and not (dtype == np.uint32 and shape == (2,)):
+    words = 2 if jax.config.jax_default_prng_impl == "threefry2x32" else 4
+    is_old = dtype == np.uint32 and shape == (words,)
+    if not is_new and not is_old:
         came = type(key).__name__ if dtype is None else f"{dtype}{list(shape)}"
         raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 

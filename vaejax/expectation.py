@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from vaejax.bounds import LatentModel, check_model_data, elbo
+from vaejax.bounds import LatentModel, check_model_data, complete, elbo
 from vaejax.doors import check_count, check_key, count_examples, require_concrete
-from vaejax.nodes import Nodes
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
 from vaejax.sharding import Sharded, is_mapped, replicate_like
 
@@ -290,9 +289,7 @@ def _average_over_rows(model, xs, weight, first, params, key):
     num_rows = len(weight)
 
     def of_example(x, weight, index):
-        nodes = model.posterior(params, x, _step_key(key, index))
-        if not isinstance(nodes, Nodes):
-            raise ValueError(f"the posterior returned {type(nodes).__name__}: expected vaejax.Nodes")
+        nodes = complete(model, params, x, _step_key(key, index))
         bound = weight * elbo(model.log_joint, params, x, nodes)
         return model.statistics(params, x, nodes._replace(weight=weight * nodes.weight)), bound
 

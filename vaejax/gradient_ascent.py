@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import nnx
 from tqdm import tqdm
 
-from vaejax.bounds import LatentModel, check_model_data, mean_bound
+from vaejax.bounds import LatentModel, check_model_data, elbo, mean_bound
 from vaejax.checkpoints import Checkpoints
 from vaejax.doors import check_batch, check_count, check_key, count_examples, require_concrete
 from vaejax.expectation import check_history, own_copy
@@ -24,7 +25,19 @@ BLOCK = 100  # gradient steps between two looks at the clock
 
 
 def maximize(
-    objective, params, data, key, *, optimizer, num_steps, batch_size=None, checkpoint=None, checkpoint_every=1000
+    objective,
+    params,
+    data,
+    key,
+    *,
+    optimizer,
+    num_steps,
+    batch_size=None,
+    bound=elbo,
+    num_samples=1,
+    frozen=None,
+    checkpoint=None,
+    checkpoint_every=1000,
 ):
     """Gradient ascent on `objective`, in blocks of steps that run compiled, with the data on the device.
 
@@ -34,7 +47,8 @@ def maximize(
             Or a `LatentModel`: then it is the model's `mean_bound`, the model checks its data first, and every entry
             of its parameters is climbed: the noise of PPCA is then free for each feature, and the `log_pi` of a mixture
             wants `jax.nn.log_softmax` afterwards.
-        params: where to start, a pytree of floating arrays (networks too); not changed.
+        params: where to start, a pytree of floating arrays; not changed. What is no parameter stays as it is: keys,
+            and of flax modules the integers and each `nnx.Variable` that is no `nnx.Param`, as running means.
         data: an array, or a pytree whose leaves share the leading axis N; or what `vaejax.shard` makes of them. With a
             `batch_size`, arrays that are mapped from a file, `np.load(path, mmap_mode="r")`, are not loaded: BLOCK
             batches at a time are read, so they may be larger than memory; the shuffled order takes about 16 bytes for
@@ -44,6 +58,9 @@ def maximize(
             `optax.lbfgs()`, get it. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
+        bound, num_samples: of a `LatentModel`, which bound is climbed, with how many draws; as in `mean_bound`.
+        frozen: what of params stays as it is, a pytree of True and False with the structure of params, or of their
+            upper part, such as `vae.VAEParams(encoder=False, decoder=True, log_sigma2=True)`; None: nothing.
         checkpoint: a folder in which to keep what was reached, through orbax, which comes with flax. A fit that finds a
             checkpoint there goes on from it, and ends as if it had never been interrupted: bit for bit, on the same
             machine. With a larger num_steps it goes on from where it had ended. Another key, batch_size or shape is
@@ -59,65 +76,138 @@ def maximize(
         ValueError: bad data or arguments, or the checkpoint is of another fit.
         FloatingPointError: the objective became NaN or infinite.
     """
-    require_concrete("maximize", params, data, key)
-    if isinstance(objective, LatentModel):
-        check_model_data(objective, params, data)
-        objective = _bound_of(objective)
-        num_examples = count_examples(data)
-    else:
-        num_examples = check_batch(data)
     check_count("num_steps", num_steps)
     check_count("checkpoint_every", checkpoint_every)
     num_steps = int(num_steps)
-    if batch_size is not None:
-        check_count("batch_size", batch_size)
-        batch_size = int(batch_size)
-        if batch_size > num_examples:
-            raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
-    check_key(key)
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
-    in_parts = batch_size is not None and any(map(is_mapped, jax.tree.leaves(data)))
-    data = data if in_parts else jax.tree.map(jnp.asarray, data)
-    key_batches, key_steps = jax.random.split(key)
-    params = own_copy(params)
-    state, key_steps = replicate_like(data, ((params, own_copy(optimizer.init(params))), key_steps))
-    _check_objective(objective, params, data, key_steps, batch_size)
-    this_fit = {
-        "key": jax.random.key_data(key).tolist(),
-        "number of examples": num_examples,
-        "batch_size": batch_size,
-        "example": [f"{leaf.dtype}{list(leaf.shape[1:])}" for leaf in jax.tree.leaves(data)],
-        "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)],
-        "history": jnp.zeros(0).dtype.name,
-    }
+    climb = _Climb("maximize", objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen)
     with (
-        Checkpoints(checkpoint, this_fit) as checkpoints,
+        Checkpoints(checkpoint, climb.identity) as checkpoints,
         tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar,
     ):
-        done, state, history = checkpoints.newest(state)
+        done, state, history = checkpoints.newest(climb.state)
         if done > num_steps:
             raise ValueError(f"num_steps is {num_steps}, but the checkpoint in {checkpoint} has done {done} already")
-        batches = itertools.islice(_batch_stream(key_batches, num_examples, batch_size), done, None)
-        history = [history]
+        history, blocks = [history], climb.blocks(state, done, num_steps)
         bar.update(done)
-        for start in range(done, num_steps, BLOCK):
-            count = min(BLOCK, num_steps - start)
-            indices = None if batch_size is None else np.stack([next(batches) for _ in range(BLOCK)])
-            block, indices = _read(data, indices) if in_parts else (data, indices)
-            state, values = _gradient_steps(objective, optimizer, state, block, key_steps, indices, start, count)
-            history.append(np.asarray(values[:count]))
-            check_history(history[-1], start, "try a smaller learning rate")
-            bar.update(count)
-            stop = start + count
-            if stop == num_steps or stop // checkpoint_every > start // checkpoint_every:
-                _check_finite(state[0], stop)
-                checkpoints.save(stop, state, np.concatenate(history))
-    return state[0], jnp.asarray(np.concatenate(history))
+        while done < num_steps:
+            before = done
+            done, state, values = next(blocks)
+            history.append(values)
+            bar.update(len(values))
+            if done == num_steps or done // checkpoint_every > before // checkpoint_every:
+                climb.check_finite(state, done)
+                checkpoints.save(done, state, np.concatenate(history))
+    return climb.params_of(state), jnp.asarray(np.concatenate(history))
+
+
+def ascend(objective, params, data, key, *, optimizer, every, batch_size=None, bound=elbo, num_samples=1, frozen=None):
+    """`maximize` without an end, that shows what it has reached after each `every` steps: to look, to judge, to stop.
+
+        for params, values in itertools.islice(vj.ascend(model, start, xs, key, optimizer=ADAM, every=100), 20):
+
+    The optimiser's state, the batches and the keys go on from one pause to the next, so that n pauses are
+    `maximize(..., num_steps=n * every)`, bit for bit; n calls of `maximize` would start Adam n times.
+
+    Args:
+        every: steps from one pause to the next, at least 1.
+        the others: as in `maximize`.
+
+    Returns:
+        an iterator of pairs (params, values): a copy of what was reached, and (every,) the objective before each step.
+
+    Raises:
+        ValueError, FloatingPointError: as `maximize`; the first kind at once, the second when it happens.
+    """
+    check_count("every", every)
+    climb = _Climb("ascend", objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen)
+    return climb.pauses(int(every))
+
+
+class _Climb:
+    """One ascent, its arguments checked. It holds what stays the same; the state is handed from block to block."""
+
+    def __init__(self, name, objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen):
+        require_concrete(name, params, data, key)
+        check_count("num_samples", num_samples)
+        if isinstance(objective, LatentModel):
+            check_model_data(objective, params, data)
+            objective = _bound_of(objective, bound, int(num_samples))
+            self.num_examples = count_examples(data)
+        elif bound is not elbo or num_samples != 1:
+            raise ValueError(
+                "bound and num_samples are for a LatentModel: this objective is a function, and says itself"
+            )
+        else:
+            self.num_examples = check_batch(data)
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
+            batch_size = int(batch_size)
+            if batch_size > self.num_examples:
+                raise ValueError(
+                    f"batch_size is {batch_size}, but there are {self.num_examples} examples: use fewer, or None"
+                )
+        check_key(key)
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise ValueError(
+                f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)"
+            )
+        self.in_parts = batch_size is not None and any(map(is_mapped, jax.tree.leaves(data)))
+        self.data = data if self.in_parts else jax.tree.map(jnp.asarray, data)
+        self.objective, self.optimizer, self.batch_size = objective, optimizer, batch_size
+        self.key_batches, key_steps = jax.random.split(key)
+        moving, still = _split(params, _moves(params, frozen))
+        moving = own_copy(moving)
+        state = moving, own_copy(optimizer.init(moving))
+        self.state, self.still, self.key_steps = replicate_like(data, (state, still, key_steps))
+        _check_objective(objective, self.params_of(self.state), self.data, key_steps, batch_size)
+        self.identity = {
+            "key": jax.random.key_data(key).tolist(),
+            "number of examples": self.num_examples,
+            "batch_size": batch_size,
+            "example": [f"{leaf.dtype}{list(leaf.shape[1:])}" for leaf in jax.tree.leaves(self.data)],
+            "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(self.state)],
+            "history": jnp.zeros(0).dtype.name,
+        }
+
+    def blocks(self, state, done, every):
+        """(steps done, state, values) after each block of at most BLOCK steps, none across a multiple of `every`."""
+        batches = itertools.islice(_batch_stream(self.key_batches, self.num_examples, self.batch_size), done, None)
+        while True:
+            data, indices, count = self.data, None, min(BLOCK, every - done % every)
+            if self.batch_size is not None:
+                indices = np.stack([next(batches) for _ in range(count)])
+                indices = np.pad(indices, [(0, BLOCK - count), (0, 0)])
+            if self.in_parts:
+                data, indices = _read(data, indices)
+            state, values = _gradient_steps(
+                self.objective, self.optimizer, state, self.still, data, self.key_steps, indices, done, count
+            )
+            values = np.asarray(values[:count])
+            check_history(values, done, "try a smaller learning rate")
+            done += count
+            yield done, state, values
+
+    def pauses(self, every):
+        history = []
+        for done, state, values in self.blocks(self.state, 0, every):
+            history.append(values)
+            if done % every == 0:
+                self.check_finite(state, done)
+                yield _merge(own_copy(state[0]), self.still), jnp.asarray(np.concatenate(history))
+                history = []
+
+    def params_of(self, state):
+        return _merge(state[0], self.still)
+
+    def check_finite(self, state, step):
+        if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(state[0]))):
+            raise FloatingPointError(
+                f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate"
+            )
 
 
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
-def _gradient_steps(objective, optimizer, state, data, key, indices, start, count):
+def _gradient_steps(objective, optimizer, state, still, data, key, indices, start, count):
     """`count` <= BLOCK steps. `count` is no static argument: any number of steps runs the same compiled code."""
     xs, optimizer = drop_padding(data), optax.with_extra_args_support(optimizer)
 
@@ -125,9 +215,13 @@ def _gradient_steps(objective, optimizer, state, data, key, indices, start, coun
         (params, opt_state), history = carry
         batch = xs if indices is None else spread_as(data, jax.tree.map(lambda leaf: leaf[indices[i]], xs))
         step_key = jax.random.fold_in(key, start + i)
-        value, grad = jax.value_and_grad(objective)(params, batch, step_key)
+
+        def height(params):
+            return objective(_merge(params, still), batch, step_key)
+
+        value, grad = jax.value_and_grad(height)(params)
         descent = jax.tree.map(jnp.negative, grad)  # the one minus sign: optax descends, we climb
-        more = {"value": -value, "grad": descent, "value_fn": lambda params: -objective(params, batch, step_key)}
+        more = {"value": -value, "grad": descent, "value_fn": lambda params: -height(params)}
         updates, opt_state = optimizer.update(descent, opt_state, params, **more)
         return (optax.apply_updates(params, updates), opt_state), history.at[i].set(value)
 
@@ -135,9 +229,54 @@ def _gradient_steps(objective, optimizer, state, data, key, indices, start, coun
 
 
 @lru_cache
-def _bound_of(model):
-    """The bound of `model` as an objective: the same function for the same model, so that it compiles once."""
-    return lambda params, xs, key: mean_bound(model, params, xs, key)
+def _bound_of(model, bound, num_samples):
+    """A bound of `model` as an objective: the same function for the same arguments, so that it compiles once."""
+    return lambda params, xs, key: mean_bound(model, params, xs, key, bound, num_samples)
+
+
+def _moves(params, frozen):
+    """True for each leaf of params that is climbed, in their structure."""
+    frozen = False if frozen is None else frozen
+    if any(not isinstance(leaf, bool) for leaf in jax.tree.leaves(frozen)):
+        raise ValueError(
+            f"frozen holds {jax.tree.leaves(frozen)}: expected True where params stay as they are, or False"
+        )
+    try:
+        frozen = jax.tree.broadcast(frozen, params)
+    except ValueError as error:
+        raise ValueError(f"frozen does not have the structure of params, or of their upper part: {error}") from error
+
+    def is_float(leaf):
+        return bool(jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
+
+    def in_module(node):  # a Variable, or an array that is none
+        is_state = isinstance(node, nnx.Variable) and not isinstance(node, nnx.Param)
+        return jax.tree.map(lambda leaf: not is_state and is_float(leaf), node)
+
+    def moves(node):
+        if isinstance(node, nnx.Pytree | nnx.Variable):
+            return jax.tree.map(in_module, node, is_leaf=lambda part: isinstance(part, nnx.Variable))
+        return not jax.dtypes.issubdtype(getattr(node, "dtype", None), jax.dtypes.prng_key)
+
+    may_move = jax.tree.map(moves, params, is_leaf=lambda node: isinstance(node, nnx.Pytree | nnx.Variable))
+    mask = jax.tree.map(lambda may, is_frozen: may and not is_frozen, may_move, frozen)
+    kinds = {jnp.result_type(leaf).name for leaf in jax.tree.leaves(_split(params, mask)[0])}
+    if not kinds or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
+        raise ValueError(
+            f"params hold {sorted(kinds) or 'no arrays'} to be climbed: gradient ascent expects floating arrays; "
+            "others can be frozen"
+        )
+    return mask
+
+
+def _split(params, mask):
+    """(what moves, what is still), each with None where the other has a leaf."""
+    moving = jax.tree.map(lambda leaf, moves: leaf if moves else None, params, mask)
+    return moving, jax.tree.map(lambda leaf, moves: None if moves else leaf, params, mask)
+
+
+def _merge(moving, still):
+    return jax.tree.map(lambda a, b: b if a is None else a, moving, still, is_leaf=lambda leaf: leaf is None)
 
 
 def _read(data, indices):
@@ -158,22 +297,16 @@ def _batch_stream(key, num_examples, batch_size):
 
 
 def _check_objective(objective, params, data, key, batch_size):
-    """ValueError, before anything is compiled, unless the objective maps floats to one float."""
-    kinds = {jnp.dtype(leaf.dtype).name for leaf in jax.tree.leaves(params)}
-    if not kinds or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
-        raise ValueError(f"params hold {sorted(kinds) or 'no arrays'}: gradient ascent expects floating arrays")
-    out = jax.eval_shape(
-        lambda data: objective(params, jax.tree.map(lambda leaf: leaf[:batch_size], drop_padding(data)), key), data
-    )
+    """ValueError, before anything is compiled, unless the objective returns one float."""
+
+    def height(params, data):
+        return objective(params, jax.tree.map(lambda leaf: leaf[:batch_size], drop_padding(data)), key)
+
+    out = jax.eval_shape(height, params, data)
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         raise ValueError(
             f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"
         )
-
-
-def _check_finite(params, step):
-    if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(params))):
-        raise FloatingPointError(f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate")
 
 
 def _is_watched():

@@ -23,7 +23,11 @@ MOST_NODES = 10**7  # of a product rule: in three dimensions 240 MB of float64
 
 
 class Nodes(NamedTuple):
-    """Weighted completions of one example: E_q[f(z)] is, or is approximated by, sum_s weight_s f(z_s)."""
+    """Weighted completions of one example: E_q[f(z)] is, or is approximated by, sum_s weight_s f(z_s).
+
+    z may be any pytree whose leaves share the leading axis S, such as the pair (labels, points) that `bind` makes; then
+    `log_joint` and the f of `expect` are called with such a pytree for one completion.
+    """
 
     z: Array  # (S, ...) points
     weight: Array  # (S,) non-negative, sums to one
@@ -40,12 +44,67 @@ def expect(f, nodes):
     Returns:
         what f returns, averaged.
     """
+    used, z = on_support(nodes)
 
     def average(values):
-        used = nodes.weight.reshape(-1, *[1] * (values.ndim - 1)) != 0
-        return jnp.tensordot(nodes.weight, jnp.where(used, values, 0), 1)
+        return jnp.tensordot(nodes.weight, jnp.where(_beside(used, values), values, 0), 1)
 
-    return jax.tree.map(average, jax.vmap(f)(nodes.z))
+    return jax.tree.map(average, jax.vmap(f)(z))
+
+
+def on_support(nodes):
+    """Which nodes count, (S,), and the z where those that do not are another that does.
+
+    At such a z everything is finite that counts: a gradient that passes a function of a z of weight zero, where it may
+    be infinite, would be 0 * inf.
+    """
+    used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
+    first = used.argmax()
+    return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), nodes.z)
+
+
+def bind(nodes, f, key=None):
+    """Completes in two steps, z by `nodes` and then u by f(z): q(z, u) = q(z) q(u | z).
+
+    Args:
+        nodes: `Nodes` of z, with S points.
+        f: function z -> `Nodes` of u, with M points for every z; with a key, (z, key) -> `Nodes`.
+        key: a key from `jax.random.key`, where f draws; each z then gets a key of its own. (A key that f closes over
+            would give all z the same draws.)
+
+    Returns:
+        Nodes with S M points (z, u), weights weight(z) weight(u | z), log q(z) + log q(u | z); u runs fastest.
+
+    Raises:
+        ValueError: f returns no Nodes, or the key is none.
+    """
+    _, z = on_support(nodes)
+    if key is None:
+        inner = jax.vmap(f)(z)
+    else:
+        check_key(key)
+        inner = jax.vmap(f)(z, jax.random.split(key, nodes.weight.size))
+    check_nodes("f", inner)
+    size = inner.weight.shape[1]
+    return Nodes(
+        z=(jax.tree.map(lambda leaf: jnp.repeat(leaf, size, 0), nodes.z), _flat(inner.z)),
+        weight=(nodes.weight[:, None] * inner.weight).ravel(),
+        log_q=(nodes.log_q[:, None] + inner.log_q).ravel(),
+    )
+
+
+def join(nodes):
+    """The Nodes of several calls, leaves (S, M, ...), as one: S M points, their weights divided by S."""
+    return Nodes(_flat(nodes.z), nodes.weight.ravel() / len(nodes.weight), nodes.log_q.ravel())
+
+
+def check_nodes(maker, nodes):
+    """ValueError unless `nodes`, which `maker` returned, are Nodes."""
+    if not isinstance(nodes, Nodes):
+        raise ValueError(
+            f"{maker} returned a {type(nodes).__name__}: expected vaejax.Nodes, as enumerate_nodes, sample_nodes and "
+            "the other makers of nodes return them"
+        )
 
 
 def observed():
@@ -203,6 +262,16 @@ def _gaussian_nodes(mean, scale_tril, standard, weight):
     z = mean[None] + (standard * scale_tril[None] if scale_tril.ndim == 1 else standard @ scale_tril.T)
     log_standard = -0.5 * (standard**2).sum(1) - 0.5 * mean.size * LOG_2PI
     return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
+
+
+def _beside(used, values):
+    """`used` (S,) with as many axes as `values` (S, ...), to select among them."""
+    return used.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _flat(tree):
+    """The first two axes of each leaf as one."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
 
 
 def _num_latents(mean, scale_tril):

@@ -9,8 +9,8 @@ is learnt for all features. Train with `vaejax.maximize(make_vae(...), init(...)
 Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes.
 """
 
-import functools
 import itertools
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,17 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
-from jax.scipy.special import logsumexp
-from jax.scipy.stats import norm
 
-from vaejax.bounds import LatentModel, iw_bound, posterior_nodes
+from vaejax.bounds import LatentModel, all_pairs
 from vaejax.densities import log_bernoulli, log_gaussian
 from vaejax.doors import check_count, check_key, check_rows
-from vaejax.nodes import grid_nodes, sample_nodes
+from vaejax.nodes import sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
-GRID_CHUNK = 10_000  # points of a grid decoded at a time
-MOST_CELLS = 10**7  # of a grid: all its points are kept
 
 
 class Encoder(nnx.Module):
@@ -74,31 +70,26 @@ class VAEParams(NamedTuple):
     log_sigma2: Array | None  # () of a Gaussian likelihood; None where the likelihood is Bernoulli
 
 
-def make_vae(likelihood="bernoulli", num_samples=1):
-    """The VAE as a `LatentModel`. The same arguments give the same object, so nothing is compiled twice.
+def make_vae(likelihood="bernoulli", log_prior=None):
+    """The VAE as a `LatentModel`. The same likelihood gives the same object, so nothing is compiled twice.
 
     Args:
         likelihood: "bernoulli" for pixels between 0 and 1, or "gaussian" with one learnt sigma2.
-        num_samples: S, draws of z for each example and each evaluation; one is enough to train.
+        log_prior: function z (L,) -> () nats, where the prior is another than N(0, I); each call then makes a model.
 
     Returns:
-        LatentModel. Its `posterior` draws, so it needs a key, and the bound is an unbiased estimate.
+        LatentModel. Its `posterior` draws one z, so it needs a key, and the bound is an unbiased estimate.
 
     Raises:
-        ValueError: another likelihood, or num_samples < 1.
+        ValueError: another likelihood.
     """
-    if likelihood not in ("bernoulli", "gaussian"):
+    if likelihood not in list(MODELS):
         raise ValueError(f'likelihood is {likelihood!r}: expected "bernoulli" or "gaussian"')
-    check_count("num_samples", num_samples)
-    return _make_vae(likelihood, int(num_samples))
-
-
-@functools.cache
-def _make_vae(likelihood, num_samples):
-    def posterior(params, x, key):
-        return sample_nodes(key, *encode(params, x), num_samples)
-
-    return LatentModel(log_joint, posterior, check=functools.partial(_validate, likelihood))
+    if log_prior is None:
+        return MODELS[likelihood]
+    joint = partial(log_joint, log_prior=log_prior)
+    joint.all_pairs = partial(_all_pairs, log_prior=log_prior)
+    return MODELS[likelihood]._replace(log_joint=joint)
 
 
 def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli"):
@@ -131,16 +122,36 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
     )
 
 
-def log_joint(params, x, z):
-    """log p(x, z) = log N(z; 0, I) + log p(x | z) of one example x (D,) and one z (L,). () nats.
+def log_standard(z):
+    """log N(z; 0, I) of one z (L,). () nats."""
+    return log_gaussian(z, jnp.zeros_like(z), jnp.ones_like(z))
+
+
+def log_joint(params, x, z, log_prior=log_standard):
+    """log p(x, z) = log p(z) + log p(x | z) of one example x (D,) and one z (L,). () nats.
 
     log p(x | z) is the sum over pixels of log Bernoulli(x_d; logits f(z)), or log N(x; f(z), sigma2 I).
     """
-    log_prior = log_gaussian(z, jnp.zeros_like(z), jnp.ones_like(z))
     f = params.decoder(z)
     if params.log_sigma2 is None:
-        return log_prior + log_bernoulli(x, f)
-    return log_prior + log_gaussian(x, f, jnp.full_like(f, jnp.sqrt(sigma2(params))))
+        return log_prior(z) + log_bernoulli(x, f)
+    return log_prior(z) + log_gaussian(x, f, jnp.full_like(f, jnp.sqrt(sigma2(params))))
+
+
+def _all_pairs(params, xs, zs, log_prior=log_standard):
+    """`log_joint` of every z with every x, (S, N), for a grid: coins by one matrix product, each z decoded once."""
+    if params.log_sigma2 is not None:
+        return all_pairs(partial(log_joint, log_prior=log_prior), params, xs, zs)
+    logits = jax.vmap(params.decoder)(zs)
+    return logits @ xs.T + (jax.vmap(log_prior)(zs) - jnp.logaddexp(0, logits).sum(1))[:, None]
+
+
+log_joint.all_pairs = _all_pairs
+
+
+def posterior(params, x, key):
+    """One draw from q(z | x), as `Nodes`."""
+    return sample_nodes(key, *encode(params, x), 1)
 
 
 def sigma2(params):
@@ -151,7 +162,8 @@ def sigma2(params):
 
 
 def encode(params, x):
-    """Mean (L,) and standard deviations (L,) of q(z | x), for one example x (D,)."""
+    """Mean (L,) and standard deviations (L,) of q(z | x), for one example x (D,), of floats, bytes or truth values."""
+    x = x if jnp.issubdtype(jnp.result_type(x), jnp.floating) else jnp.asarray(x, float)
     expected = getattr(params.encoder, "num_features", np.size(x))
     if np.shape(x) != (expected,):
         raise ValueError(f"x has shape {np.shape(x)}: this encoder reads one example of shape ({expected},)")
@@ -177,145 +189,40 @@ def sample(params, key, num_samples):
         raise ValueError(f"the decoder, a {type(params.decoder).__name__}, has no num_latents: give it that attribute")
     key_z, key_x = jax.random.split(key)
     zs = jax.random.normal(key_z, (num_samples, params.decoder.num_latents))
-    means = jax.vmap(functools.partial(decode, params))(zs)
+    means = jax.vmap(partial(decode, params))(zs)
     if params.log_sigma2 is None:
         return jax.random.bernoulli(key_x, means).astype(means.dtype), zs
     return means + jnp.sqrt(sigma2(params)) * jax.random.normal(key_x, means.shape), zs
 
 
-def log_likelihood_estimate(params, xs, key, *, num_samples=1000, chunk_size=20):
-    """log p(x) of each example, by importance sampling from the encoder's q: `iw_bound` with many samples.
-
-    Too low on average, the less so the more samples. Memory is that of `chunk_size` samples of each example.
-
-    Args:
-        params: VAEParams.
-        xs: (N, D).
-        key: a key from `jax.random.key`.
-        num_samples: S, a multiple of `chunk_size`.
-        chunk_size: samples at a time.
-
-    Returns:
-        (N,) nats.
-
-    Raises:
-        ValueError: bad data, or counts that do not fit.
-
-    Source: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders, (8).
-    """
-    check_key(key)
-    check_count("num_samples", num_samples)
-    check_count("chunk_size", chunk_size)
-    if num_samples % chunk_size:
-        raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
-    likelihood = "bernoulli" if getattr(params, "log_sigma2", None) is None else "gaussian"
-    model = make_vae(likelihood, chunk_size)
-    model.check(params, xs)
-    return _log_likelihood(model, params, jnp.asarray(xs), key, num_samples // chunk_size)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "num_chunks"))
-def _log_likelihood(model, params, xs, key, num_chunks):
-    def add(total, chunk_key):
-        nodes = posterior_nodes(model, params, xs, chunk_key)
-        chunk = jax.vmap(lambda x, n: iw_bound(model.log_joint, params, x, n))(xs, nodes)
-        return jnp.logaddexp(total, chunk), None
-
-    start = jnp.full(len(xs), -jnp.inf, jnp.result_type(xs, *jax.tree.leaves(params)))
-    return jax.lax.scan(add, start, jax.random.split(key, num_chunks))[0] - jnp.log(num_chunks)
-
-
-def log_likelihood_on_grid(params, xs, *, reach=6.0, num_points=600, log_prior=None):
-    """log p(x) of each example, by a sum over a grid: the truth, for Bernoulli pixels and at most three latents.
-
-    log p(x) = log sum_s p(x | z_s) p(z_s) (2 reach / n)^L, up to the grid's error, with z_s the midpoints of n^L cells
-
-    Halve the cells and widen the cube: where nothing moves, it is exact. Each z_s is decoded once for all examples.
-    The encoder has no part in it.
-
-    Args:
-        params: VAEParams with a Bernoulli likelihood; the encoder may be None, where the decoder has a `num_latents`.
-        xs: (N, D).
-        reach: the cube is [-reach, reach]^L.
-        num_points: n, cells for each dimension.
-        log_prior: function z (L,) -> () nats, where the prior is another than N(0, I). Static: define it once.
-
-    Returns:
-        (N,) nats.
-
-    Raises:
-        ValueError: bad data, a Gaussian likelihood, or what `grid_nodes` refuses.
-    """
-    _check_params(params)
-    if params.log_sigma2 is not None:
-        raise ValueError("this likelihood is Gaussian: sum its log_joint over vaejax.grid_nodes with vaejax.iw_bound")
-    check_rows(xs)
-    _check_pixels(xs)
-    corner = jnp.full(_num_latents(params, xs), reach)
-    (num_features,) = jax.eval_shape(params.decoder, corner).shape
-    if xs.shape[1] != num_features:
-        raise ValueError(f"xs has shape {xs.shape}, but this decoder gives {num_features} pixels: expected as many")
-    if log_prior is not None and jax.eval_shape(log_prior, corner).shape != ():
-        raise ValueError(f"log_prior returns shape {jax.eval_shape(log_prior, corner).shape}: expected (), one number")
-    check_count("num_points", num_points)
-    if corner.size <= 3 and num_points**corner.size > MOST_CELLS:
-        raise ValueError(
-            f"num_points is {num_points} for {corner.size} latents: expected at most {MOST_CELLS} cells; take "
-            f"num_points={int(MOST_CELLS ** (1 / corner.size))} or fewer"
-        )
-    nodes = grid_nodes(-corner, corner, num_points)
-    starts = range(0, len(nodes.z), GRID_CHUNK)
-    parts = [_log_p_part(params.decoder, jnp.asarray(xs), nodes.z[i : i + GRID_CHUNK], log_prior) for i in starts]
-    return logsumexp(jnp.stack(parts), 0) - jnp.log(len(nodes.z)) - nodes.log_q[0]
-
-
-@functools.partial(jax.jit, static_argnames="log_prior")
-def _log_p_part(decoder, xs, zs, log_prior):
-    """log sum_s p(x | z_s) p(z_s) over a part of the grid: `log_bernoulli` of all pairs, by one matrix product. (N,)"""
-    logits = jax.vmap(decoder)(zs)
-    log_p_z = norm.logpdf(zs).sum(1) if log_prior is None else jax.vmap(log_prior)(zs)
-    log_p_dark = -jnp.logaddexp(0, logits).sum(1)
-    return logsumexp(xs @ logits.T + (log_p_dark + log_p_z)[None], 1)
-
-
-def _validate(likelihood, params, xs):
+def _check(likelihood, params, xs):
     """ValueError unless xs is a table of examples that these networks and this likelihood can read."""
-    _check_params(params)
+    if not isinstance(params, VAEParams):
+        raise ValueError(f"params are {type(params).__name__}: expected VAEParams, as vae.init makes them")
     if (params.log_sigma2 is None) != (likelihood == "bernoulli"):
         raise ValueError(
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
             "init and make_vae the same likelihood"
         )
     check_rows(xs)
-    mean, _ = jax.eval_shape(encode, params, xs[0])
-    num_latents = _num_latents(params, xs)
-    if mean.shape != (num_latents,):
-        raise ValueError(
-            f"the encoder gives a mean of shape {mean.shape}, the decoder reads z of shape ({num_latents},)"
-        )
+    if params.encoder is not None:  # a grid needs none
+        mean, _ = jax.eval_shape(encode, params, xs[0])
+        num_latents = getattr(params.decoder, "num_latents", mean.size)
+        if mean.shape != (num_latents,):
+            raise ValueError(
+                f"the encoder gives a mean of shape {mean.shape}, the decoder reads z of shape ({num_latents},)"
+            )
+        jax.eval_shape(log_joint, params, xs[0], mean)
     if likelihood == "bernoulli":
-        _check_pixels(xs)
-
-
-def _check_params(params):
-    if not isinstance(params, VAEParams):
-        raise ValueError(f"params are {type(params).__name__}: expected VAEParams, as vae.init makes them")
-
-
-def _num_latents(params, xs):
-    """L, as the decoder has it; a function of your own need not say, then the encoder does."""
-    declared = getattr(params.decoder, "num_latents", None)
-    return jax.eval_shape(encode, params, xs[0])[0].size if declared is None else declared
-
-
-def _check_pixels(xs):
-    if not isinstance(xs, jax.core.Tracer):
         low, high = float(xs.min()), float(xs.max())
         if low < 0 or high > 1:
             raise ValueError(
                 f"xs lies between {low:g} and {high:g}: Bernoulli pixels are between 0 and 1; divide bytes by 255, or "
                 'take likelihood="gaussian"'
             )
+
+
+MODELS = {name: LatentModel(log_joint, posterior, check=partial(_check, name)) for name in ("bernoulli", "gaussian")}
 
 
 def _layers(sizes, rngs):

@@ -120,12 +120,12 @@ def networks(key, xs):
 @cache
 def objective_of(num_draws):
     """The importance-weighted bound by so many draws, of pixels drawn from their grey values."""
-    model = vae.make_vae(num_samples=num_draws)
+    model = vae.make_vae()
 
     def objective(params, xs, key):
         key_x, key_z = jax.random.split(key)
         binary = jax.random.bernoulli(key_x, xs).astype(xs.dtype)
-        return vj.mean_bound(model, params, binary, key_z, bound=vj.iw_bound)
+        return vj.mean_bound(model, params, binary, key_z, vj.iw_bound, num_draws)
 
     return objective
 
@@ -142,8 +142,9 @@ def nll_of_each(params, xs, num_samples, block=100):
     key_x, key_z = jax.random.split(jax.random.key(0))
     binary = jax.random.bernoulli(key_x, xs).astype(jnp.float32)
     return np.concatenate([
-        -vae.log_likelihood_estimate(
-            params, binary[i : i + block], jax.random.fold_in(key_z, i), num_samples=num_samples, chunk_size=50
+        -vj.log_likelihood(
+            vae.make_vae(), params, binary[i : i + block], jax.random.fold_in(key_z, i),
+            num_samples=num_samples, chunk_size=50,
         )
         for i in range(0, len(xs), block)
     ])  # fmt: skip

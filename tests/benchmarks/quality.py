@@ -14,7 +14,6 @@ from vaejax.book import data
 def measure(num_steps=3000, num_seeds=5, batch_size=128, hidden=(500,), num_latents=20):
     """{way: (num_seeds,) bound on the test digits, nats per digit, by 20 draws each}, by vaejax for both."""
     digits, model = data.load("digits"), vj.vae.make_vae()
-    judge = vj.vae.make_vae(num_samples=20)
     bounds = {"vaejax": [], "torch": []}
     for seed in range(num_seeds):
         key = jax.random.key(seed)
@@ -25,7 +24,7 @@ def measure(num_steps=3000, num_seeds=5, batch_size=128, hidden=(500,), num_late
         xs = torch.tensor(digits.train_xs)
         theirs, _ = torch_vae.fit(xs, layers_of(start), batch_size, 1, num_steps, seed=seed)
         for way, params in {"vaejax": ours, "torch": with_weights(start, theirs)}.items():
-            bounds[way].append(float(vj.mean_bound(judge, params, digits.test_xs, jax.random.key(1))))
+            bounds[way].append(float(vj.mean_bound(model, params, digits.test_xs, jax.random.key(1), num_samples=20)))
     return {way: np.array(values) for way, values in bounds.items()}
 
 

@@ -216,13 +216,13 @@ def vae(batch_size, num_samples=1, hidden=(500,), num_latents=20, *, iwae=False)
     xs, key = pictures(), jax.random.key(0)
     start = vj.vae.init(key, xs.shape[1], num_latents, hidden=hidden)
     layers = layers_of(start)
-    objective = _iwae_of(num_samples) if iwae else vj.vae.make_vae(num_samples=num_samples)
     optimizer, on_device = optax.adam(1e-3), jax.numpy.asarray(xs)
 
     def ours(num_steps):
         _, history = vj.maximize(
-            objective, start, on_device, key, optimizer=optimizer, num_steps=num_steps, batch_size=batch_size
-        )
+            vj.vae.make_vae(), start, on_device, key, optimizer=optimizer, num_steps=num_steps, batch_size=batch_size,
+            bound=vj.iw_bound if iwae else vj.elbo, num_samples=num_samples,
+        )  # fmt: skip
         return float(history[-(-num_steps // 4) :].mean())
 
     ways = {"vaejax": ours} | torch_vae.ways(xs, layers, batch_size, num_samples, iwae=iwae)
@@ -248,15 +248,6 @@ def layers_of(params):
         "decoder": (*decoder.hidden, decoder.out),
     }
     return {name: [(np.asarray(a.kernel[...]), np.asarray(a.bias[...])) for a in part] for name, part in parts.items()}
-
-
-def _iwae_of(num_samples):
-    import vaejax as vj
-
-    def objective(params, xs, key):
-        return vj.mean_bound(vj.vae.make_vae(num_samples=num_samples), params, xs, key, bound=vj.iw_bound)
-
-    return objective
 
 
 ROWS = {

@@ -123,7 +123,7 @@ EXPECTATION = (
     one("em-stops-while-rising", "expectation", "EM stops where the bound rises by more than tol, not by less.",
         "bound - before - jnp.maximum(tol, rounding)", "jnp.maximum(tol, rounding) - (bound - before)"),
     one("examples-share-a-key", "expectation", "All examples are completed with the same noise.",
-        "nodes = model.posterior(params, x, _step_key(key, index))", "nodes = model.posterior(params, x, key)"),
+        "nodes = complete(model, params, x, _step_key(key, index))", "nodes = complete(model, params, x, key)"),
     one("last-chunk-twice", "expectation", "Examples of the last two chunks are counted twice.",
         "weight = jnp.where(index < begin, 0, weight)", "weight = jnp.where(index < 0, 0, weight)"),
     one("padding-counts", "expectation", "Rows that only fill up a device are counted.",
