@@ -161,10 +161,8 @@ def elbo(params, x, mean, scale_tril):
     return vj.elbo(linear_gaussian.log_joint, params, x, vj.cubature_nodes(mean, scale_tril))
 """,
         "em": """
-@jax.jit
 def em_step(params, xs):
-    nodes = vj.bounds.posterior_nodes(linear_gaussian.FACTOR_ANALYSIS, params, xs, None)
-    return linear_gaussian.m_step(params, xs, nodes)
+    return vj.em_step(linear_gaussian.FACTOR_ANALYSIS, params, xs)[0]
 """,
         "predict": """
 def predict_last(train, known):

@@ -147,7 +147,7 @@ def factor_analysis(num_examples, dim, num_latents):
     xs = factor_data(num_examples, dim, num_latents)
 
     def ours(_):
-        summary = lg.summarize(xs)  # the start and EM share it
+        summary = vj.prepare(lg.FACTOR_ANALYSIS, xs)  # the start and EM share it
         return float(vj.em(lg.FACTOR_ANALYSIS, lg.init(summary, num_latents), summary, num_steps=1000, tol=1e-5)[1][-1])
 
     def scikit_learn(_):
@@ -189,7 +189,7 @@ def marginal(num_examples, dim, num_latents):
         return lambda params, xs: jax.vmap(log_prob, (None, 0))(params, xs).mean()
 
     ways = {
-        "vaejax": way(lg.mean_log_marginal, lg.summarize(xs)),
+        "vaejax": way(lambda *args: vj.e_step(lg.FACTOR_ANALYSIS, *args)[1], vj.prepare(lg.FACTOR_ANALYSIS, xs)),
         "vaejax, example by example": way(over_examples(lg.log_marginal), xs),
         "D x D Cholesky": way(over_examples(dense), xs),
     }

@@ -26,8 +26,8 @@ def seconds(run, repeats=5):
 def gmm_step(num_examples=50_000, dim=8, num_components=8):
     xs, weights, means, covs = mixture_data(num_examples, dim, num_components)
     params = vj.gmm.GMMParams(jnp.log(weights), jnp.asarray(means), jnp.linalg.cholesky(covs))
-    summary, step = vj.gmm.summarize(jnp.asarray(xs)), jax.jit(vj.gmm.em_step)
-    return seconds(lambda: step(params, summary))
+    prepared = vj.prepare(vj.gmm.GMM, jnp.asarray(xs))
+    return seconds(lambda: vj.em_step(vj.gmm.GMM, params, prepared))
 
 
 def marginal(num_examples=5_000, dim=200, num_latents=10):
