@@ -40,7 +40,7 @@ class LatentModel(NamedTuple):
     statistics: Callable | None = None  # (params, x, nodes) -> T, linear in nodes.weight
     m_step: Callable | None = None  # (params, mean of T over the examples) -> params
     recentre: Callable | None = None  # (T, old, new) -> T around the new parameters; None where T has no centre
-    fast: FastEStep | None = None  # the same averages by another route
+    fast: FastEStep | None = None  # the same averages by another route; another posterior needs another
     check: Callable | None = None  # (params, xs) -> None, or ValueError: can xs be scored? default: finite, not empty
 
 

@@ -8,7 +8,7 @@ Statistics are taken around where the parameters are, because small numbers keep
 parameters add up; averages of different steps do not, until `blend` has moved them to one centre.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -90,7 +90,7 @@ def e_step(model, params, data, key=None):
     if _in_file(data):
         return _e_step_of_file(model, params, data, key, fast=False)
     params, key = replicate_like(data, (params, key))
-    return _e_step(model, params, data, key)
+    return _e_step(model, params, _bare(data), key)
 
 
 def em_step(model, params, data, key=None):
@@ -110,7 +110,7 @@ def em_step(model, params, data, key=None):
         average, bound = _e_step_of_file(model, params, data, key, fast=False)
         return _m_step(model, params, average), bound
     params, key = replicate_like(data, (params, key))
-    return _em_step(model, params, data, key)
+    return _em_step(model, params, _bare(data), key)
 
 
 def blend(model, running, batch, rate):
@@ -187,7 +187,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
             state, values = _step_of_file(model, state, data, _step_key(key, len(history)), tol, fast)
         else:
             count = min(BLOCK, num_steps - len(history))
-            state, values = _steps(model, state, data, key, len(history), count, tol)
+            state, values = _steps(model, state, _bare(data), key, len(history), count, tol)
         history += [float(value) for value in np.asarray(values) if not np.isposinf(value)]
         check_history(history, 0, COLLAPSED)
     if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(state[0]))):
@@ -244,6 +244,11 @@ def _margin(before, bound, tol):
     rounding = jnp.finfo(bound.dtype).eps * jnp.abs(bound)
     margin = jnp.where(tol < 0, 0, bound - before - jnp.maximum(tol, rounding))
     return jnp.where(jnp.isfinite(bound), margin, jnp.nan).astype(before.dtype)
+
+
+def _bare(data):
+    """Prepared data without their N, which no program needs: summaries of tables of any length share one."""
+    return replace(data, shape=(), dtype=None) if isinstance(data, Prepared) else data
 
 
 def _step_key(key, i):
