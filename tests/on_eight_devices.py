@@ -15,8 +15,7 @@ import optax
 from jax.sharding import Mesh
 
 import vaejax as vj
-from vaejax import expectation, gmm, sharding, vae
-from vaejax import gradient_ascent as fit
+from vaejax import expectation, gmm, gradient_ascent, sharding, vae
 from vaejax import linear_gaussian as lg
 
 jax.config.update("jax_enable_x64", True)
@@ -98,8 +97,9 @@ def programs(mesh, xs):
     data = vj.shard(pixels(xs), mesh)
     nets, key = sharding.replicate_like(data, (vae.init(KEY, 3, 2, hidden=(4,)), KEY))
     state = nets, ADAM.init(nets)
-    args = fit._bound_of(VAE), ADAM, state, data, key, None, 0, 20
-    gradient = fit._gradient_steps.lower(*args).compile()
+    still = jax.tree.map(lambda leaf: None, nets)
+    args = gradient_ascent._bound_of(VAE, vj.elbo, 3), ADAM, state, still, data, key, None, 0, 20
+    gradient = gradient_ascent._gradient_steps.lower(*args).compile()
     return {"mixture": collectives(step), "network": collectives(gradient)}
 
 

@@ -135,7 +135,7 @@ MISTAKES = {
     "integers to start EM": (
         lambda: em(lg.PPCA, FACTORS._replace(b=jnp.zeros(2, int)), XS), "expected the same shapes and types; start from"
     ),
-    "nothing to fit": (lambda: climb(params=()), "params hold no arrays: gradient ascent"),
+    "nothing to fit": (lambda: climb(params=()), "params hold no arrays to be climbed: gradient ascent"),
     "an optimiser by its name": (lambda: climb(optimizer="adam"), "optimizer is str: expected one from optax"),
     "a float for a count": (lambda: climb(num_steps=1e3), "num_steps is 1000.0: expected a whole number"),
     "a batch too large": (lambda: climb(batch_size=31), "batch_size is 31, but there are 30 examples"),
