@@ -114,3 +114,83 @@ def test_images_are_examples(dtype):
     bright = vj.LatentModel(lambda p, x, z: log_bernoulli(x.ravel(), jnp.full(12, p)), lambda p, x, key: vj.observed())
     expected = stats.bernoulli(1 / (1 + np.exp(-0.3))).logpmf(xs.astype(int)).sum((1, 2)).mean()
     assert_close(vj.mean_bound(bright, 0.3, xs, None), expected)
+
+
+# A mixture of Bernoullis: pictures of two kinds. Twenty lines, and files, devices, restarts come with them.
+class Kinds(NamedTuple):
+    log_pi: jax.Array  # (K,)
+    logits: jax.Array  # (K, D)
+
+
+def kinds_log_joint(params, x, z):
+    return params.log_pi[z] + log_bernoulli(x, params.logits[z])
+
+
+def kinds_posterior(params, x, key):
+    del key
+    scores = jax.vmap(kinds_log_joint, (None, None, 0))(params, x, jnp.arange(len(params.log_pi)))
+    return vj.enumerate_nodes(jax.nn.log_softmax(scores))
+
+
+def kinds_statistics(params, x, nodes):
+    return nodes.weight, jnp.outer(nodes.weight, x)
+
+
+def kinds_m_step(params, T):
+    share, ink = T
+    ink = jnp.clip(ink / share[:, None], 1e-3, 1 - 1e-3)
+    return Kinds(jnp.log(share), jnp.log(ink) - jnp.log1p(-ink))
+
+
+KINDS = vj.LatentModel(kinds_log_joint, kinds_posterior, kinds_statistics, kinds_m_step)
+
+
+def test_a_mixture_of_bernoullis_finds_the_kinds_from_anywhere(tmp_path):
+    rng = np.random.default_rng(0)
+    ink = np.array([[0.9] * 6 + [0.1] * 6, [0.2] * 6 + [0.7] * 6])
+    z = rng.integers(0, 2, 3000)
+    xs = (rng.random((3000, 12)) < ink[z]).astype(float)
+    start = Kinds(jnp.log(jnp.full(2, 0.5)), 0.5 * jax.random.normal(jax.random.key(1), (2, 12)))
+    params, history = vj.em(KINDS, start, xs, num_steps=60)
+    assert np.diff(history).min() > -1e-9
+    assert_close(np.sort(jax.nn.sigmoid(params.logits), 0), np.sort(ink, 0), atol=0.06)
+    np.save(tmp_path / "xs.npy", xs)
+    read = vj.em(KINDS, start, np.load(tmp_path / "xs.npy", mmap_mode="r"), num_steps=60)
+    spread = vj.em(KINDS, start, vj.shard(xs), num_steps=60)
+    for fit in (read, spread):
+        jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-9), fit, (params, history))
+    starts = Kinds(jnp.tile(start.log_pi, (5, 1)), jax.random.normal(jax.random.key(2), (5, 2, 12)))
+    climb = lambda p: jax.lax.scan(lambda p, _: vj.em_step(KINDS, p, xs), p, length=60)
+    assert_close(jax.jit(lambda p: jax.lax.map(climb, p))(starts)[1].max(0)[-1], history[-1], atol=1e-3)
+
+
+# Counts with one factor: x_d is Poisson, z ~ N(0, 1); its posterior on a grid, so the bound is log p(x).
+def counts_log_joint(params, x, z):
+    loadings, base = params
+    rate = loadings * z[0] + base
+    log_prior = log_gaussian(z, jnp.zeros(1), jnp.ones(1))
+    return log_prior + (x * rate - jnp.exp(rate) - jax.scipy.special.gammaln(x + 1.0)).sum()
+
+
+def counts_posterior(params, x, key):
+    del key
+    grid = vj.grid_nodes(jnp.full(1, -6.0), jnp.full(1, 6.0), 200)
+    log_w = jax.nn.log_softmax(vj.log_weights(counts_log_joint, params, x, grid))
+    return grid._replace(weight=jnp.exp(log_w), log_q=log_w + jnp.log(200.0) + grid.log_q)
+
+
+COUNTS = vj.LatentModel(counts_log_joint, counts_posterior)
+
+
+def test_a_poisson_factor_model_finds_its_loadings_in_counts_of_any_type():
+    rng = np.random.default_rng(0)
+    loadings, base = np.array([0.8, -0.5, 0.3, 0.6]), np.array([1.0, 1.5, 0.5, 1.0])
+    xs = rng.poisson(np.exp(rng.standard_normal((4000, 1)) * loadings + base)).astype(np.int32)
+    start = 0.1 * jnp.ones(4), jnp.log(jnp.asarray(xs.mean(0)))
+    key, options = jax.random.key(0), dict(optimizer=optax.adam(0.02), num_steps=200, batch_size=200)
+    (found, found_base), history = vj.maximize(COUNTS, start, xs, key, **options)
+    assert_close(found * np.sign(found[0]), loadings, atol=0.1)
+    assert_close(found_base, base, atol=0.1)
+    on_grid = vj.mean_bound(COUNTS, (found, found_base), xs, None)
+    assert_close(on_grid, vj.mean_bound(COUNTS, (found, found_base), xs.astype(float), None))
+    assert on_grid > vj.mean_bound(COUNTS, start, xs, None)

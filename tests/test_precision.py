@@ -9,6 +9,7 @@ import pytest
 
 import vaejax as vj
 from vaejax import densities as d
+from vaejax import gaussian, gmm
 from vaejax import linear_gaussian as lg
 from vaejax.pca import mean_and_cov, pca_of_cov
 
@@ -36,6 +37,35 @@ PROGRAMS = {
     "als": (lambda xs, key: lg.als(xs, 2, 3, key), XS, jax.random.key(0)),
     "varimax": (lg.varimax, S),
 }
+MIXTURE = gmm.GMMParams(jnp.log(jnp.full(2, 0.5)), jnp.stack([X, -X]), jnp.stack([S, S]))
+FACTORS = lg.LinearGaussianParams(S[:, :2], X, X)
+ONE = gaussian.GaussianParams(X, S)
+HOLE = X.at[1].set(jnp.nan)
+TABLE = vj.prepare(gmm.GMM, XS), vj.prepare(lg.PPCA, XS)
+PROGRAMS |= {
+    "expect": (lambda z: vj.expect(lambda z: jnp.outer(z, z), vj.cubature_nodes(z, S)), X),
+    "mixture: log_prob": (gmm.log_prob, MIXTURE, X),
+    "mixture: sample": (lambda p, key: gmm.sample(p, key, 3), MIXTURE, jax.random.key(0)),
+    "mixture: statistics": (lambda p, x: gmm.statistics(p, x, gmm.posterior(p, x, None)), MIXTURE, X),
+    "mixture: plain step": (lambda p, xs: vj.em_step(gmm.GMM, p, xs), MIXTURE, XS),
+    "mixture: fast step": (lambda p, xs: vj.em_step(gmm.GMM, p, xs), MIXTURE, TABLE[0]),
+    "factors: log_joint": (lg.log_joint, FACTORS, X, X[:2]),
+    "factors: log_marginal": (lg.log_marginal, FACTORS, X),
+    "factors: impute": (lg.impute, FACTORS, HOLE),
+    "factors: sample": (lambda p, key: lg.sample(p, key, 3), FACTORS, jax.random.key(0)),
+    "factors: statistics": (lambda p, x: lg.statistics(p, x, lg.posterior(p, x, None)), FACTORS, X),
+    "factors: plain step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, XS),
+    "factors: fast step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, TABLE[1]),
+    "one Gaussian: log_prob": (gaussian.log_prob, ONE, HOLE),
+    "one Gaussian: impute": (gaussian.impute, ONE, HOLE),
+    "one Gaussian: step": (lambda p, xs: vj.em_step(gaussian.GAUSSIAN, p, xs), ONE, XS),
+}
+SCORES = {
+    "mixture": (lambda p, xs: vj.mean_bound(gmm.GMM, p, xs, None), MIXTURE, XS),
+    "factors": (lambda p, xs: vj.mean_bound(lg.PPCA, p, xs, None), FACTORS, XS),
+    "factors, summarised": (lambda p, xs: vj.e_step(lg.PPCA, p, xs)[1], FACTORS, TABLE[1]),
+    "one Gaussian": (lambda p, xs: vj.mean_bound(gaussian.GAUSSIAN, p, xs, None), ONE, XS),
+}
 WITHOUT_PRODUCTS = {
     "log_gaussian", "log_gaussian, diagonal", "log_bernoulli", "log_categorical", "kl_gaussian", "kl_categorical",
     "grid_nodes", "pca_of_cov", "varimax",
@@ -43,7 +73,7 @@ WITHOUT_PRODUCTS = {
 
 
 def products(function, *args):
-    """The matrix products of the compiled function and of its gradient, as lines of its program."""
+    """The matrix products of the compiled function, as lines of its program."""
     with jax.default_matmul_precision("bfloat16"):
         jax.clear_caches()
         text = jax.jit(jax.vmap(function, axis_size=2, in_axes=None)).lower(*args).as_text()
@@ -56,3 +86,10 @@ def test_every_matrix_product_is_exact(name):
     assert bool(lines) == (name not in WITHOUT_PRODUCTS)
     for line in lines:
         assert re.search(r"precision = \[HIGHEST, HIGHEST\]", line), line
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_matrix_product_of_a_gradient_is_exact(name):
+    score, *args = SCORES[name]
+    lines = products(jax.grad(score), *args)
+    assert lines and all(re.search(r"precision = \[HIGHEST, HIGHEST\]", line) for line in lines)

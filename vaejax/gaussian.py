@@ -88,6 +88,7 @@ def posterior(params, x, key):
     return cubature_nodes(jnp.where(missing, mean, 0), scale_tril)
 
 
+@full_precision
 def statistics(params, x, nodes):
     """Mean (D,) and second moment (D, D) of the completed example, around the present mean."""
     away = jax.vmap(complete, (None, 0))(x, nodes.z) - params.mean[None]  # (S, D)

@@ -79,6 +79,7 @@ def posterior(params, x, key):
     return enumerate_nodes(jax.nn.log_softmax(log_joints(params, x)))
 
 
+@full_precision
 def sample(params, key, num_samples):
     """Draw in two steps: a label, then a point from that label's Gaussian. Returns xs (num_samples, D), labels."""
     check_key(key)
@@ -154,6 +155,7 @@ def check(params, xs):
     check_lower(scale_tril)
 
 
+@full_precision
 def statistics(params, x, nodes):
     """What the M-step needs of one completed example: r_k, r_k (x - mu_k), r_k (x - mu_k)(x - mu_k)'.
 
@@ -174,6 +176,7 @@ def recentre(T, old, new):
     return resp, moved, second + cross + cross.transpose(0, 2, 1) + square
 
 
+@full_precision
 def m_step(params, T, min_variance=1e-6):
     """Maximum likelihood from the averages: chapter 1's weighted fit, once for each component.
 

@@ -95,6 +95,7 @@ def log_marginal(params, x):
     return -0.5 * (error @ (error * jnp.exp(-params.log_psi)) + z @ z + log_det + x.size * LOG_2PI)
 
 
+@full_precision
 def sample(params, key, num_samples):
     """Draw z, then x. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_key(key)
@@ -107,6 +108,7 @@ def sample(params, key, num_samples):
     return zs @ params.W.T + params.b[None] + noise * jnp.exp(0.5 * params.log_psi)[None], zs
 
 
+@full_precision
 def impute(params, x):
     """x (D,) with its missing entries, NaN, filled in by their conditional mean W E[z | x] + b."""
     return jnp.where(jnp.isnan(x), params.W @ posterior_moments(params, x)[0] + params.b, x)
@@ -192,6 +194,7 @@ def ppca_mle(xs, num_latents):
     return LinearGaussianParams(W, mean, jnp.full(xs.shape[1], jnp.log(psi), W.dtype))
 
 
+@full_precision
 def statistics(params, x, nodes):
     """What the M-step needs of one completed example: E[y y'], E[e y'] and E[e^2], with y = (z, 1) and e = x - W z - b.
 
@@ -208,6 +211,7 @@ def statistics(params, x, nodes):
     return weighted.T @ y, error.T @ weighted, squares
 
 
+@full_precision
 def recentre(T, old, new):
     """The statistics T, with the errors that the model `old` leaves over, with those that `new` leaves over."""
     yy, ey, ee = T
@@ -216,6 +220,7 @@ def recentre(T, old, new):
     return yy, moved, ee + (change * (ey + moved)).sum(1)
 
 
+@full_precision
 def m_step(params, T, shared_noise=False):
     """Maximum likelihood from the averages: regress what is left over on y = (z, 1), and move the coefficients by that.
 
@@ -306,6 +311,7 @@ def _root_of(cov):
     return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None])[:, ::-1]
 
 
+@full_precision
 def fast_e_step(params, summary):
     """The averages of `statistics`, and of log p(x), from a summary: z is linear in x, so D + 1 columns stand for N.
 
