@@ -95,6 +95,16 @@ def test_two_hosts_give_the_fit_of_one_and_read_each_its_own_part(table, tmp_pat
                 assert_close(result[f"arr_{i}"], expected, atol=1e-5)
 
 
+def test_what_one_host_cannot_read_is_told_by_all(table, tmp_path):
+    """Values are looked at for all hosts together: else one would refuse its part, and the other wait for ever."""
+    xs = np.load(table)
+    xs[100, 1] = np.nan  # on the second host alone
+    np.save(table, xs)
+    with two_hosts(table, tmp_path) as hosts:
+        errors = [host.communicate(timeout=100)[1] for host in hosts]
+    assert all("1 NaN or infinite entries" in error for error in errors), errors[0][-2000:]
+
+
 def test_a_host_that_dies_stops_the_other_in_bounded_time(table, tmp_path):
     with two_hosts(table, tmp_path, "10000000") as hosts:
         assert all(host.stdout.readline() == "placed\n" for host in hosts)
