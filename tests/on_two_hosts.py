@@ -15,15 +15,15 @@ import vaejax as vj
 from vaejax import gmm, vae
 
 
-class Noted:
-    """An array that notes which rows are read."""
+class Noted(np.memmap):
+    """A mapped table that notes which rows are read."""
 
-    def __init__(self, array):
-        self.array, self.shape, self.dtype, self.ndim, self.read = array, array.shape, array.dtype, array.ndim, []
+    read = []  # noqa: RUF012  there is but one
 
     def __getitem__(self, rows):
-        self.read.append((rows.start, min(rows.stop, len(self.array))))
-        return self.array[rows]
+        if isinstance(rows, slice):
+            self.read.append((rows.start, min(rows.stop, len(self))))
+        return np.asarray(self)[rows]
 
 
 def fits(data, few, num_steps=20, folder=None):
@@ -42,7 +42,7 @@ def fits(data, few, num_steps=20, folder=None):
 def main(rank, port, table, out, num_steps=20):
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(rank), heartbeat_timeout_seconds=10)
     assert jax.process_count() == 2
-    noted = Noted(np.load(table, mmap_mode="r"))
+    noted = np.load(table, mmap_mode="r").view(Noted)
     data = vj.shard(noted)
     print("placed", flush=True)
     arrays = fits(data, np.load(table, mmap_mode="r")[:50], int(num_steps), Path(out).parent / "checkpoints")

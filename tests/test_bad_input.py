@@ -79,10 +79,10 @@ MISTAKES = {
         lambda: climb(vae.make_vae(), NETS, np.where(PIXELS > 0.5, np.nan, PIXELS)), "NaN or infinite entries"
     ),
     "missing entries in a mixture": (
-        lambda: gmm.init(np.where(XS > 1, np.nan, XS), 2, KEY), "vaejax.gaussian fits data with missing entries"
+        lambda: gmm.init(np.where(XS > 1, np.nan, XS), 2, KEY), "sums them out, such as those of vaejax.gaussian"
     ),
     "missing entries in the fast step": (
-        lambda: em(lg.PPCA, FACTORS, np.where(XS > 1, np.nan, XS)), "use em(..., fused=False)"
+        lambda: em(lg.PPCA, FACTORS, np.where(XS > 1, np.nan, XS)), "use em(..., fast=False)"
     ),
     "no data left": (lambda: em(gmm.GMM, MIXTURE, XS[XS[:, 0] > 99]), "(0, 2)"),
     "tables of two lengths": (
@@ -108,11 +108,11 @@ MISTAKES = {
     "covariances for their factors": (
         lambda: em(gmm.GMM, MIXTURE._replace(scale_tril=MIXTURE.scale_tril.mT), XS), "numpy.linalg.cholesky"
     ),
-    "integers to summarize": (lambda: lg.summarize(np.eye(3, dtype=int)), "xs is int64[3, 3]: expected float32"),
-    "a list to summarize": (lambda: lg.summarize(XS.tolist()), "xs is list: expected float32 or float64 (N, D)"),
-    "half precision to summarize": (lambda: lg.summarize(XS.astype(np.float16)), "xs is float16[30, 2]: expected"),
-    "one example to summarize": (lambda: lg.summarize(XS[:1]), "at least two examples"),
-    "an infinite entry to summarize": (lambda: lg.summarize(np.where(XS > 1, np.inf, XS)), "that are infinite, or"),
+    "integers to summarize": (lambda: vj.prepare(lg.PPCA, np.eye(3, dtype=int)), "xs holds int64: expected float32"),
+    "a list to summarize": (lambda: vj.prepare(lg.PPCA, XS.tolist()), "xs is a list: expected an array (N, D)"),
+    "half precision to summarize": (lambda: vj.prepare(gmm.GMM, XS.astype(np.float16)), "xs holds float16: expected"),
+    "nothing to prepare": (lambda: vj.prepare(gaussian.GAUSSIAN, XS), "no fast route"),
+    "an infinite entry to summarize": (lambda: vj.prepare(lg.PPCA, np.where(XS > 1, np.inf, XS)), "infinite entries"),
     "a table of another machine": (lambda: gmm.init(XS.astype(">f4"), 2, KEY), "use .astype('float32')"),
     "a list to one Gaussian": (lambda: gaussian.log_prob(gaussian.init(XS), [1.0, 2.0]), "x is a list: expected an"),
     "a list to factors": (lambda: lg.posterior_moments(FACTORS, [1.0, 2.0]), "convert with numpy.asarray"),

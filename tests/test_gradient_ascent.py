@@ -1,3 +1,4 @@
+import gc
 import itertools
 import sys
 
@@ -118,6 +119,7 @@ def test_a_batch_takes_the_same_examples_from_every_array():
 def test_a_start_is_an_array_whatever_it_was(start):
     towards_one = lambda params, data, key: -((params - data.mean()) ** 2)
     args = dict(optimizer=SGD, num_steps=250)
+    gc.collect()  # programs of objectives that are gone go, too
     before = gradient_ascent._gradient_steps._cache_size()
     xs, key = np.ones((3, 1)), jax.random.key(0)
     end, _ = vj.maximize(towards_one, start, xs, key, **args)

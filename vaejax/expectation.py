@@ -18,7 +18,14 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vaejax.bounds import LatentModel, check_model_data, complete, elbo
-from vaejax.doors import check_count, check_key, count_examples, require_concrete
+from vaejax.doors import (
+    check_count,
+    check_key,
+    check_table_with_holes,
+    count_examples,
+    is_traced,
+    require_concrete,
+)
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
 from vaejax.sharding import Sharded, is_mapped, replicate_like
 
@@ -58,6 +65,12 @@ def prepare(model, xs):
         raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
     if isinstance(xs, Prepared):
         return xs
+    if not isinstance(xs, Sharded) and not is_traced(xs):
+        check_table_with_holes(xs)
+    return _prepare(model, xs)
+
+
+def _prepare(model, xs):
     if is_mapped(xs) and not _is_summary(model, xs):
         return xs
     if not isinstance(xs, Sharded):
@@ -175,7 +188,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         raise ValueError(f"tol is {tol!r}: expected nats per example, at least 0, or None to run all steps")
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
-    data = prepare(model, xs) if fast else xs
+    data = _prepare(model, xs) if fast and not isinstance(xs, Prepared) else xs
     in_file = _in_file(data)
     if not in_file:
         data = jax.tree.map(jnp.asarray, data)
@@ -269,12 +282,8 @@ def _with_average(model, data, f, *args):
         average = _average_over(model, part, jax.lax.axis_index(axes))
         return f(lambda params, key: jax.lax.psum(average(params, key), axes), *args)
 
-    specs = _by_device(data, PartitionSpec(axes)), *[PartitionSpec()] * len(args)
+    specs = PartitionSpec(axes), *[PartitionSpec()] * len(args)
     return jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(data, *args)
-
-
-def _by_device(data, spec):
-    return jax.tree.map(lambda _: spec, data)
 
 
 def _average_over(model, data, device):

@@ -115,8 +115,8 @@ def apply(mutant, root):
 HEAD = """# Classic mistakes, and who notices
 
 Written by `make mutants`. Each row is a mistake that somebody has made, put into a copy of `vaejax`. The third column
-is the first unit test that fails, the fourth the first cell of a chapter. {tests} of {total} are noticed by the unit
-tests; the chapters alone notice {chapters} of the {seen} that were shown to them.
+is the first unit test that fails, the fourth the first cell of a chapter. {tests} of the {tried} that were shown to
+the unit tests are noticed by them; the chapters alone notice {chapters} of {seen}. {total} are registered.
 
 Is your own program wrong? Find the sentence that could be yours, and copy the check that found it.
 
@@ -124,20 +124,21 @@ Is your own program wrong? Find the sentence that could be yours, and copy the c
 
 
 def write_table(results):
-    done = [mutant for mutant in MUTANTS if mutant.name in results]
-    seen = sum("chapters" in results[mutant.name] for mutant in done)
-    caught = {half: sum(bool(results[mutant.name].get(half)) for mutant in done) for half in ("tests", "chapters")}
-    lines = [HEAD.format(total=len(done), seen=seen, **caught)]
+    found_of = {mutant.name: results.get(mutant.name, {}) for mutant in MUTANTS}
+    tried, seen = (sum(half in found for found in found_of.values()) for half in ("tests", "chapters"))
+    caught = {half: sum(bool(found.get(half)) for found in found_of.values()) for half in ("tests", "chapters")}
+    lines = [HEAD.format(total=len(MUTANTS), tried=tried, seen=seen, **caught)]
     reasons = json.loads((HERE / "survivors.json").read_text()) if (HERE / "survivors.json").exists() else {}
-    for module in dict.fromkeys(mutant.module for mutant in done):
+    for module in dict.fromkeys(mutant.module for mutant in MUTANTS):
         lines.append(f"## {module}\n\n| mistake | name | unit test | chapter |\n|---|---|---|---|\n")
-        for mutant in done:
+        for mutant in MUTANTS:
             if mutant.module == module:
-                found = results[mutant.name]
+                found = found_of[mutant.name]
                 survived = f"*none:* {reasons.get(mutant.name, 'not explained yet')}"
                 chapter = (found["chapters"] or survived) if "chapters" in found else "*not run*"
                 mistake = mutant.mistake.replace("|", "\\|")
-                lines.append(f"| {mistake} | {mutant.name} | {found.get('tests') or '**none**'} | {chapter} |\n")
+                test = (found["tests"] or "**none**") if "tests" in found else "*not run*"
+                lines.append(f"| {mistake} | {mutant.name} | {test} | {chapter} |\n")
         lines.append("\n")
     (HERE / "README.md").write_text("".join(lines).rstrip("\n") + "\n")
 
