@@ -167,7 +167,6 @@ MISTAKES = {
     "a climb within a gradient": (
         lambda: jax.grad(lambda p: climb(params=p)[0].sum())(jnp.zeros(2)), "for one start after the other"
     ),
-    "steps without end": (lambda: em(gmm.GMM, MIXTURE, XS, num_steps=10**12), "to run until it is done, pass tol="),
     "a seed for em's key": (lambda: em(gmm.GMM, MIXTURE, XS, key=3), "key is int: pass key=jax.random.key(0)"),
     "a tolerance below zero": (lambda: em(gmm.GMM, MIXTURE, XS, tol=-1.0), "or None to run all steps"),
     "no data at all": (lambda: climb(xs=None), "expected at least one example"),
