@@ -218,6 +218,7 @@ def _covariance_of_data(share, mu, cov):
     return jnp.einsum("k,kij->ij", share, cov + away[:, :, None] * away[:, None])
 
 
+@jax.jit  # or each eager call would compile the branches anew
 def _floored_cholesky(cov, cov_data, floor):
     """Cholesky factors of (K, D, D) covariances, eigenvalues raised to `floor`, relative to `cov_data`."""
     scale = jnp.linalg.cholesky(cov_data)

@@ -47,7 +47,8 @@ def expect(f, nodes):
     used, z = on_support(nodes)
 
     def average(values):
-        return jnp.tensordot(nodes.weight, jnp.where(_beside(used, values), values, 0), 1)
+        counted = jnp.where(_beside(used, values), values, 0)
+        return jnp.tensordot(nodes.weight, counted, 1, precision="highest")
 
     return jax.tree.map(average, jax.vmap(f)(z))
 

@@ -51,7 +51,7 @@ DENSITIES = (
 
 NODES = (
     one("expect-unweighted", "nodes", "An expectation ignores the weights.",
-        "jnp.tensordot(nodes.weight, jnp.where(_beside(used, values), values, 0), 1)", "values.mean(0)"),
+        'jnp.tensordot(nodes.weight, counted, 1, precision="highest")', "values.mean(0)"),
     one("enumerate-uniform", "nodes", "All labels count the same.",
         "weight=jnp.exp(log_probs), log_q=log_probs",
         "weight=jnp.full_like(log_probs, 1 / log_probs.size), log_q=log_probs"),
