@@ -18,14 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vaejax.bounds import LatentModel, check_model_data, complete, elbo
-from vaejax.doors import (
-    check_count,
-    check_key,
-    check_table_with_holes,
-    count_examples,
-    is_traced,
-    require_concrete,
-)
+from vaejax.doors import check_count, check_key, check_table_with_holes, count_examples, is_traced, require_concrete
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
 from vaejax.sharding import Sharded, is_mapped, replicate_like
 

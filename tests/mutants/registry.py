@@ -276,7 +276,7 @@ LINEAR_GAUSSIAN = (
 VAE = (
     one("scale-as-variance", "vae", "The encoder's standard deviations are taken for variances.",
         "return sample_nodes(key, *encode(params, x), 1)",
-        "mean, scale = encode(params, x)\n        return sample_nodes(key, mean, jnp.sqrt(scale), 1)"),
+        "mean, scale = encode(params, x)\n    return sample_nodes(key, mean, jnp.sqrt(scale), 1)"),
     one("reconstruction-twice", "vae", "The two losses are added, so the pixels count twice.",
         "return log_prior(z) + log_bernoulli(x, f)", "return log_prior(z) + 2 * log_bernoulli(x, f)"),
     one("pixels-averaged", "vae", "Pixels are averaged, the prior is not.",
