@@ -5,6 +5,7 @@ that all doors share.
 """
 
 import os
+import time
 
 import jax
 import jax.numpy as jnp
@@ -304,3 +305,30 @@ def test_a_covariance_around_any_mean_keeps_its_digits(order):
     size = np.sqrt(np.outer(np.diag(truth), np.diag(truth))) + 1e-12
     assert np.abs((cov - truth) / size).max() < 1e-5
     assert_close(mean, xs.mean(0, dtype=float).astype(np.float32), atol=1e-3)
+
+
+def shortest(*calls):
+    """Seconds of each, the shortest of several rounds in which they take turns."""
+    took = np.full((7, len(calls)), np.inf)
+    for seconds in took:
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            seconds[i] = time.perf_counter() - start
+    return took[1:].min(0)  # the first compiles
+
+
+def test_the_doors_cost_little():
+    model, xs = vj.gmm.GMM, np.random.default_rng(1).standard_normal((100_000, 10)).astype("float32")
+    start = vj.gmm.init(xs[:1000], 10, KEY)
+    prepared = vj.prepare(model, xs)
+    step, whole, door, bound, begin = shortest(
+        lambda: [vj.em_step(model, start, prepared) for _ in range(4)],
+        lambda: vj.em(model, start, xs, num_steps=1),
+        lambda: vj.bounds.check_model_data(model, start, xs),
+        lambda: vj.mean_bound(model, start, xs, None),
+        lambda: vj.gmm.init(xs, 10, KEY),
+    )
+    assert whole - step / 4 < step, "checking and preparing takes more than four steps"
+    assert door < bound / 10
+    assert begin < 0.2

@@ -48,7 +48,9 @@ def first_column(xs, weight):
 
 
 # the data are the bounds, a row a step; the average is the next step
-SCRIPTED = ONE_GAUSSIAN._replace(fast=vj.FastEStep(first_column, next_bound), m_step=lambda params, T: T)
+SCRIPTED = ONE_GAUSSIAN._replace(
+    fast=vj.FastEStep(first_column, next_bound, replaces=ONE_GAUSSIAN[:3]), m_step=lambda params, T: T
+)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,8 @@ def test_em_takes_the_fast_route_unless_told_otherwise():
     def fast(params, mean):
         return (mean, jnp.eye(2) + jnp.outer(mean, mean)), jnp.asarray(7.0)
 
-    model = ONE_GAUSSIAN._replace(fast=vj.FastEStep(lambda xs, weight: jnp.asarray(xs).mean(0) + 100, fast))
+    route = vj.FastEStep(lambda xs, weight: jnp.asarray(xs).mean(0) + 100, fast, replaces=ONE_GAUSSIAN[:3])
+    model = ONE_GAUSSIAN._replace(fast=route)
     xs = draw(2)
     prepared = vj.prepare(model, xs)
     for data in (xs, prepared):
@@ -103,6 +106,26 @@ def test_em_takes_the_fast_route_unless_told_otherwise():
         vj.prepare(ONE_GAUSSIAN, xs)
     with pytest.raises(ValueError, match="pass xs themselves"):
         vj.e_step(ONE_GAUSSIAN, START, prepared)
+
+
+def test_a_fast_route_does_not_outlive_what_it_stands_for():
+    xs, start = draw(3).astype("float32"), vj.gmm.init(draw(3), 2, jax.random.key(0))
+    model, prepared = vj.gmm.GMM, vj.prepare(vj.gmm.GMM, xs)
+    for changed in (
+        model._replace(posterior=lambda params, x, key: vj.gmm.posterior(params, x, key)),
+        model._replace(log_joint=lambda params, x, z: 2 * vj.gmm.log_joint(params, x, z)),
+        model._replace(statistics=lambda params, x, nodes: vj.gmm.statistics(params, x, nodes)),
+    ):
+        for call in (
+            lambda changed=changed: vj.em(changed, start, xs, num_steps=1),
+            lambda changed=changed: vj.prepare(changed, xs),
+            lambda changed=changed: vj.e_step(changed, start, prepared),
+        ):
+            with pytest.raises(ValueError, match="stands for another"):
+                call()
+        vj.em(changed, start, xs, num_steps=1, fast=False)
+        vj.em(changed._replace(fast=None), start, xs, num_steps=1)
+    vj.em(model._replace(m_step=model.m_step, check=None), start, xs, num_steps=1)  # those may change
 
 
 def test_em_gives_each_step_and_each_example_its_own_key():

@@ -27,6 +27,7 @@ class FastEStep(NamedTuple):
 
     prepare: Callable  # (xs, weight (N,) of the examples, None for 1/N each) -> a pytree of arrays, made once a fit
     e_step: Callable  # (params, prepared) -> (mean T, mean bound), as from `statistics` and `elbo`
+    replaces: tuple  # the model's (log_joint, posterior, statistics), of which these are the averages
 
 
 class LatentModel(NamedTuple):
@@ -40,7 +41,7 @@ class LatentModel(NamedTuple):
     statistics: Callable | None = None  # (params, x, nodes) -> T, linear in nodes.weight
     m_step: Callable | None = None  # (params, mean of T over the examples) -> params
     recentre: Callable | None = None  # (T, old, new) -> T around the new parameters; None where T has no centre
-    fast: FastEStep | None = None  # the same averages by another route; another posterior needs another
+    fast: FastEStep | None = None  # the same averages by another route
     check: Callable | None = None  # (params, xs) -> None, or ValueError: can xs be scored? default: finite, not empty
 
 

@@ -52,7 +52,7 @@ def prepare(model, xs):
         Prepared; of a mapped file whose preparation would grow with N, the file itself: `em` reads it part by part.
 
     Raises:
-        ValueError: the model has no fast route, or cannot read these data.
+        ValueError: the model has no fast route, or that of another model; or it cannot read these data.
     """
     if model.fast is None:
         raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
@@ -64,6 +64,7 @@ def prepare(model, xs):
 
 
 def _prepare(model, xs):
+    _check_fast(model)
     if is_mapped(xs) and not _is_summary(model, xs):
         return xs
     if not isinstance(xs, Sharded):
@@ -396,12 +397,19 @@ def _check_em(model, data, key):
     if isinstance(data, Prepared):
         if model.fast is None:
             raise ValueError("the data are prepared for a fast route, and this model has none: pass xs themselves")
+        _check_fast(model)
     elif model.statistics is None:
         raise ValueError("this model has no statistics, so em cannot fit it: use vaejax.maximize")
     else:
         count_examples(data)
     if key is not None:
         check_key(key)
+
+
+def _check_fast(model):
+    """Models are changed by `_replace`, and nothing else would tell that the fast route was left behind."""
+    if tuple(model.fast.replaces) != model[:3]:
+        raise ValueError("the fast route stands for another log_joint, posterior or statistics: make it fast=None")
 
 
 def own_copy(params):

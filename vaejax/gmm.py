@@ -252,7 +252,7 @@ def make_gmm(min_variance=1e-6):
 @cache
 def _make_gmm(min_variance):
     step = partial(m_step, min_variance=min_variance)
-    fast = FastEStep(gmm_fast.prepare, gmm_fast.e_step)
+    fast = FastEStep(gmm_fast.prepare, gmm_fast.e_step, replaces=(log_joint, posterior, statistics))
     return LatentModel(log_joint, posterior, statistics, step, recentre, fast, check)
 
 

@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-CHUNK_BYTES = {"cpu": 2**18}  # what a chunk's intermediate results may take: a cache on a CPU
+CHUNK_BYTES = {"cpu": 2**20}  # what the intermediate results of a chunk may take: the second cache of a core
 MORE_BYTES = 2**28  # elsewhere
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.linalg import get_blas_funcs  # scipy comes with jax
 
 from vaejax import doors
 from vaejax.doors import as_float, blocks, check_count, check_example, check_finite, check_key, check_table
@@ -150,7 +151,8 @@ def _varimax(W, num_steps):
 def mean_and_cov(xs):
     """Mean (D,) and covariance (D, D), with 1/N, of xs (N, D).
 
-    On the CPU by numpy: its BLAS knows that X'X is symmetric and does half the work, which XLA does not. The products
+    On the CPU by BLAS, which knows that X'X is symmetric and does half the work, as XLA does not; by scipy's, which
+    jax.numpy.linalg.eigh uses too: idle threads of another one, numpy's, would slow that down fivefold. The products
     are those of the examples as they are, which takes no copy. Where the mean of a column is far from zero, beside its
     spread, they are taken around a centre instead: the first rows tell where, and all of them whether that was right.
     """
@@ -173,12 +175,14 @@ def mean_and_cov(xs):
 
 def _moments(chunks, centre):
     """Mean and covariance of the examples less the centre."""
-    total, products, num_examples = 0, 0, sum(map(len, chunks))
+    syrk, gemv = get_blas_funcs(("syrk", "gemv"), (centre,))
+    total, products, num_examples = 0, np.zeros((centre.size, centre.size), centre.dtype, "F"), sum(map(len, chunks))
     for chunk in chunks:
-        chunk = chunk - centre if centre.any() else chunk
-        total = total + (np.ones(len(chunk), chunk.dtype) @ chunk).astype(float)
-        products = products + chunk.T @ chunk
+        rows = (chunk - centre if centre.any() else chunk).T
+        total = total + gemv(1, rows, np.ones(len(chunk), centre.dtype)).astype(float)
+        products = syrk(1, rows, beta=1, c=products, overwrite_c=True)  # its upper half
     mean = (total / num_examples).astype(centre.dtype)
+    products = np.triu(products) + np.triu(products, 1).T
     return mean, products / centre.dtype.type(num_examples) - np.outer(mean, mean)
 
 
