@@ -12,7 +12,7 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-assignments test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,11 +21,13 @@ lab: .venv/ready ## open the chapters in JupyterLab
 	@echo "Opening JupyterLab on chapters/ (stop it with Ctrl-C)"
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters
 
-test: .venv/ready-dev ## run every test, and every chapter as a test
-	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: .venv/ready-dev ## run every notebook as a test, and the tests of the module
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4
 
-test-assignments: .venv/ready-dev ## grade the whole corpus of right and wrong answers to the problem sets
-	@JAX_PLATFORMS=cpu VAEJAX_WHOLE_CORPUS=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 tests/assignments
+test-long: .venv/ready-dev ## what takes longer: killed fits, full disks, several devices, the graders on a whole corpus
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 tests
+
+test-all: test test-long ## both, as CI does
 
 test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice, after a restart, interrupted (long)
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { \

@@ -1,12 +1,19 @@
-"""Unit tests run in float64, and a silent broadcast between arrays of different rank is an error."""
+"""Unit tests run in float64, and a silent broadcast between arrays of different rank is an error.
+
+`make test` leaves out what is marked `long`: tests that start processes, fill disks, kill fits and grade problem sets.
+`make test-long` runs those, and `make test-all` both.
+"""
 
 import os
+import re
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the stored outputs come from a CPU; notebook kernels inherit this
 
 import hypothesis
 import jax
 import matplotlib
+import pytest
 
 matplotlib.use("agg")  # here and not by MPLBACKEND, which the notebook kernels would inherit
 jax.config.update("jax_enable_x64", True)
@@ -24,3 +31,35 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("vaejax")
+
+SLOWEST_FIRST = ("06_vae", "appendix_onward", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no worker ends with one alone."""
+
+    def rank(item):
+        named = (i for i, name in enumerate(SLOWEST_FIRST) if Path(item.path).stem.startswith(name))
+        is_answer = "answers" in Path(item.path).parts
+        return len(SLOWEST_FIRST) if is_answer else next(named, len(SLOWEST_FIRST))
+
+    items.sort(key=rank)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A file is a worker's, whole; of the problem sets that are graded, a set."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            of_set = re.search(r"assignments/test_assignments.*\[(\d\d)", nodeid)
+            return of_set.group(1) if of_set else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return FileByFile(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_more_than_one_file_in_memory():
+    yield
+    jax.clear_caches()

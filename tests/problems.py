@@ -16,6 +16,9 @@ TOLERANCE = {np.dtype("float32"): 5e-4, np.dtype("float64"): 5e-7}
 
 seeds = st.integers(0, 2**32 - 1)
 
+# Compiled once for each shape: a test that asks many times spends its time on numbers, not on single operations.
+elbo, iw_bound, log_weights = (jax.jit(f, static_argnums=0) for f in (vj.elbo, vj.iw_bound, vj.log_weights))
+
 
 def assert_close(got, expected, atol=None):
     """Equal up to `atol`, by default the table's value for the less precise of the two, relative above one."""

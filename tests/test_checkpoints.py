@@ -132,6 +132,7 @@ LONG = """if True:
 """
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_ends_the_same(tmp_path):
     """Fifty checkpoints, so that most of the time goes into writing them, and kills at random moments of it."""
     folder, kills = tmp_path / "run", 0

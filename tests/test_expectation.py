@@ -211,6 +211,7 @@ def rounding(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.long
 def test_an_accelerators_default_does_not_move_em(rounding):
     """Old Faithful and the questionnaire. Rounded, EM of the first edition ended above the maximum likelihood."""
     thirds = jnp.full((8, 8), 1 / 3, jnp.float32)

@@ -14,6 +14,7 @@ import pytest
 
 import vaejax as vj
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent
 LIKE = {"W": np.zeros((50, 20), np.float32), "b": np.zeros(20, np.float32)}
 

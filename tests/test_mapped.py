@@ -53,6 +53,7 @@ def fit_in_too_little_memory(tmp_path, rows, num_blocks, define, share):
     return np.load(tmp_path / "fit.npy")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_maximize_reads_data_that_memory_cannot_hold(tmp_path):
     mean = fit_in_too_little_memory(
@@ -79,6 +80,7 @@ def two_clouds(rng, num_examples=100_000, dim=16):
     return side + rng.standard_normal((num_examples, dim), np.float32)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_em_reads_data_that_memory_cannot_hold(tmp_path):
     means = fit_in_too_little_memory(
@@ -179,6 +181,7 @@ def test_a_mapped_file_with_a_hole_is_refused(mapped):
         vj.em(gmm.GMM, start, mapped("xs", xs), num_steps=1)
 
 
+@pytest.mark.long
 def test_the_readme_on_tables_larger_than_memory(tmp_path, monkeypatch):
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     (block,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "mmap_mode" in block]

@@ -176,6 +176,7 @@ def test_every_public_function_has_a_docstring():
                 assert (inspect.getdoc(value) or "").strip(), f"{name}.{member} has no docstring"
 
 
+@pytest.mark.long
 def test_a_wheel_carries_the_data(tmp_path):
     """Built from the project, installed in a fresh environment elsewhere, it loads each data set from itself."""
     source = tmp_path / "source"
@@ -230,6 +231,7 @@ def test_an_old_python_is_refused_in_plain_words(bare_checkout):
     assert not (bare_checkout / ".venv").exists()
 
 
+@pytest.mark.long
 @needs_make
 def test_no_network_is_told_in_plain_words(bare_checkout):
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull}

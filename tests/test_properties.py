@@ -16,6 +16,7 @@ import vaejax as vj
 from vaejax import densities, gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
 
+pytestmark = pytest.mark.long
 few = settings(max_examples=int(os.environ.get("VAEJAX_EXAMPLES", "2")))  # each compiles anew
 sizes = st.integers(1, 3)
 scales = st.sampled_from([1e-6, 1e-3, 1.0, 1e3, 1e6])

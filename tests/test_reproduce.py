@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "benchmarks"))
@@ -26,6 +27,7 @@ def nll(line):
     return float(re.search(r"test NLL ([\d.]+)", line)[1])
 
 
+@pytest.mark.long
 def test_a_short_run_learns_and_goes_on(tmp_path):
     first = run(tmp_path / "runs", "--draws", "1", "--epochs", "1")
     assert "4,000 digits, 1 epochs of 200 steps" in first and "paper 86.76" in first

@@ -16,6 +16,7 @@ from problems import assert_close
 import vaejax as vj
 from vaejax import sharding
 
+pytestmark = pytest.mark.long
 HERE = Path(__file__).parent
 
 
