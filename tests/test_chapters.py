@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import statistics
 import subprocess
 import symtable
 import sys
@@ -12,14 +13,20 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from length import kind_of, measure
 
 ROOT = Path(__file__).parent.parent
-COMPANIONS = sorted((ROOT / "chapters").glob("companion_*.ipynb"))  # beside the road: without exercises
+# Beside the road: without exercises.
+COMPANIONS = sorted(
+    path for name in ("companion_*", "side_roads*", "00_map") for path in (ROOT / "chapters").glob(f"{name}.ipynb")
+)
 CHAPTERS = sorted(set((ROOT / "chapters").glob("*.ipynb")) - set(COMPANIONS))
 ANSWERS = sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
+# Chapters of the second edition: show, then check.
+SECOND = []
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = {"02_em_gaussian_mixture:speed"}
 
@@ -198,6 +205,53 @@ def test_a_chapter_has_its_parts(path):
         assert part in text, part
     summary = text.split("## In five lines")[1].split("##")[0]
     assert len(re.findall(r"^- ", summary, re.MULTILINE)) == 5
+
+
+each_of_the_second = pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem in SECOND], ids=name)
+
+
+@each_of_the_second
+def test_a_chapter_is_no_longer_than_an_evening(path):
+    of = measure(read(path))
+    most_words, most_lines = (3800, 340) if path.stem.startswith("06") else (3300, 280)
+    assert of.words <= most_words and len(of.lines) <= 36 and sum(of.lines) <= most_lines, of
+    assert statistics.median(of.lines) <= 7, of
+    assert max(of.lines) <= 20 and sum(n > 15 for n in of.lines) == sum(n > 15 for n in of.definitions), of
+    first = read(path).cells[0].source
+    assert f"about {of.reading} minutes to read and run, and {of.exercises} for the exercises" in " ".join(
+        first.split()
+    ), of
+
+
+@each_of_the_second
+def test_a_section_shows_first_and_ends_with_its_audit(path):
+    section, ended = "", False
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown" and (heading := re.match(r"## (.*)", cell.source)):
+            section, ended = heading[1], False
+        if cell.cell_type != "code":
+            continue
+        kind = kind_of(cell)
+        assert kind == "audit" or not ended, f"{section}: {cell.id} comes after the audit"
+        assert kind != "audit" or not ended, f"{section}: {cell.id} is a second audit"
+        ended = ended or kind == "audit"
+        hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        assert hidden == (kind in ("audit", "answer")), f"{cell.id} is {kind}, and source_hidden is {hidden}"
+        if kind == "narrative":
+            assert len(re.findall(r"check\.check_", cell.source)) <= 1, f"{cell.id} makes more than one claim"
+        if kind == "audit":
+            assert "ok: " in printed(cell), f"{cell.id} checks nothing"
+
+
+@each_of_the_second
+def test_what_is_predicted_is_seen_in_the_next_cells(path):
+    """A number, a table or a figure, before anything is asserted of it."""
+    cells = read(path).cells
+    for i, cell in enumerate(cells):
+        if cell.cell_type == "markdown" and "**Predict" in cell.source and not cell.id.startswith("ex"):
+            code = next(later for later in cells[i + 1 :] if later.cell_type == "code")
+            seen = [line for line in printed(code).splitlines() if line and not line.startswith("ok: ")]
+            assert seen or images(code), f"{cell.id} asks, and {code.id} shows nothing"
 
 
 @each_chapter
