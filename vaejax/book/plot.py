@@ -5,6 +5,8 @@ import numpy as np
 
 from vaejax.doors import check_count
 
+# One colour, one meaning, through the book.
+DATA, MODEL, POSTERIOR, TRUTH, QUIET = "#5b7083", "#d55e00", "#00876c", "#111111", "#b8c1c9"
 MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
 DASHES = ["-", "--", "-."]  # lines differ in more than colour
 MOST_BINS = 1000  # a figure is not that many points wide
