@@ -11,6 +11,8 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 # Where one process reads what another has half written it compiles for itself: that is no news for a notebook.
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
+KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-long test-all test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
@@ -25,6 +27,7 @@ test: .venv/ready-dev ## run every notebook as a test, and the tests of the modu
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4
 
 test-long: .venv/ready-dev ## what takes longer: killed fits, full disks, several devices, the graders on a whole corpus
+	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 2 $(KERNEL_TESTS)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 tests
 
 test-all: test test-long ## both, as CI does
@@ -57,7 +60,7 @@ seeds: .venv/ready-dev ## run the chapters with N=20 fresh seeds: every claim mu
 backends: .venv/ready-dev ## the same on one core, other instructions, 8 devices, float64, other versions (long)
 	@$(BIN)/python tests/conditions.py backends
 
-mutants: .venv/ready-dev ## put 110 classic mistakes into copies of vaejax and see which test notices (long)
+mutants: .venv/ready-dev ## put classic mistakes into copies of vaejax and see which test notices (long)
 	@$(BIN)/python tests/mutants/run.py
 
 mutants-general: .venv/ready-dev .venv-mutants/ready ## every small change by cosmic-ray in densities, nodes and bounds (long)

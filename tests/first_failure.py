@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def first_failure(root, paths, *, python=sys.executable, limit=900, prefix=(), **env):
+
+def first_failure(root, paths, *, marked=None, python=sys.executable, limit=900, prefix=(), **env):
     """Name of the first test or cell that fails in the book at `root`, None if all pass.
 
     Args:
         root: folder of the book; its `vaejax` is the one under test.
         paths: of test files or notebooks, relative to root.
+        marked: which tests by their marks, such as "not long"; None: all of them.
         python: the interpreter.
         limit: seconds for all of them.
         prefix: what stands before the command, such as ("taskset", "-c", "0").
@@ -21,12 +24,12 @@ def first_failure(root, paths, *, python=sys.executable, limit=900, prefix=(), *
     """
     env = os.environ | {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"} | env
     command = [*prefix, python, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *paths]
-    command += ["--nbval-cell-timeout=200"]
+    command += ["--nbval-cell-timeout=200", *(["-m", marked] if marked else [])]
     try:
         done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return f"{paths[0]} took more than {limit} s"
-    if done.returncode == 0:
+    if done.returncode == 0 or (marked and done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED):
         return None
     failed = re.search(r"^(?:FAILED|ERROR) .*$", done.stdout, re.MULTILINE)
     if not failed:

@@ -105,6 +105,7 @@ def test_cubature_is_the_closed_form_of_the_bound_for_any_gaussian_q(seed, shape
     assert_close(model.log_marginal(x) - got, gap, atol=1e-9)
 
 
+@pytest.mark.double
 @given(seeds)
 def test_quadrature_and_grid_converge_to_scipys_integral(seed):
     rng = np.random.default_rng(seed)

@@ -53,6 +53,7 @@ SCRIPTED = ONE_GAUSSIAN._replace(
 )
 
 
+@pytest.mark.double
 @pytest.mark.parametrize(
     ("bounds", "tol", "steps"),
     [

@@ -94,6 +94,7 @@ def test_em_without_missing_entries_is_maximum_likelihood_in_one_step():
     assert_close(history[1], stats.multivariate_normal(xs.mean(0), np.cov(xs.T, bias=True)).logpdf(xs).mean())
 
 
+@pytest.mark.double
 def test_em_never_falls_and_ends_where_the_observed_data_likelihood_is_flat():
     for seed in range(20):
         _, xs = random_problem(seed)
@@ -111,6 +112,7 @@ def test_em_finds_the_truth_in_much_data():
     assert abs(params.scale_tril - truth.scale_tril).max() < 0.1
 
 
+@pytest.mark.double
 def test_a_row_with_nothing_in_it_contributes_nothing():
     _, xs = random_problem(4)
     xs = xs[~np.isnan(xs).all(1)]

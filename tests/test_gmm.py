@@ -151,6 +151,7 @@ def test_the_fast_path_keeps_up_in_float32():
     jax.tree.map(lambda a, b: assert_close(a, np.asarray(b, np.float32), atol=1e-3), got, exact)
 
 
+@pytest.mark.double
 def test_exact_em_never_lowers_the_log_likelihood_in_200_problems():
     for seed in range(200):
         xs, start = random_problem(seed)
@@ -170,6 +171,7 @@ def test_stale_responsibilities_do_lower_it():
     assert np.diff(history).min() < -1e-3
 
 
+@pytest.mark.double
 def test_the_fixed_point_has_no_slope():
     xs, start = random_problem(2, 300)
     params, _ = vj.em(gmm.GMM, start, xs, num_steps=3000)
@@ -185,6 +187,7 @@ def collapsing():
     return xs, start
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_guard_holds_a_collapsing_component_and_em_still_never_falls(fast):
     xs, start = collapsing()
@@ -251,6 +254,7 @@ def test_an_unused_component_stays_where_it_was():
         assert np.isneginf(params.log_pi[0]) and np.isfinite(history).all()
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("method", ["k-means++", "random"])
 def test_init_starts_at_distinct_examples(method):
     xs = np.repeat(random_problem(11, 10)[0], 3, axis=0)

@@ -176,6 +176,7 @@ def test_float32_stays_float32():
     assert {leaf.dtype for leaf in params} == {np.dtype("float32")}
 
 
+@pytest.mark.double
 @given(seeds)
 def test_als_never_gets_worse_and_ends_on_the_pca_plane(seed):
     xs = cloud(seed, 60, 5)
@@ -315,6 +316,7 @@ def test_the_m_step_is_a_weighted_regression_on_the_completions(seed, shared_noi
     assert_close(jnp.exp(params.log_psi), np.full(5, squares.mean()) if shared_noise else squares)
 
 
+@pytest.mark.double
 def test_a_missing_entry_counts_as_what_the_model_makes_of_it():
     """E[e y'] and E[e^2] of draws of the missing entry itself, beside what `statistics` says of a hole."""
     rng = np.random.default_rng(0)
@@ -507,6 +509,7 @@ def test_varimax_of_one_factor_changes_nothing():
     assert_close(R, np.eye(1))
 
 
+@pytest.mark.double
 def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
     xs, _ = problem(5, num_features=4, num_latents=1)
     xs[:, 1], xs[:, 3] = 7.0, 2 * xs[:, 2]
@@ -517,6 +520,7 @@ def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
     assert_close(jnp.exp(params.log_psi[1]), lg.NOISE_FLOOR**2 * variance.mean())
 
 
+@pytest.mark.double
 def test_the_first_step_from_data_with_holes_and_no_noise_does_not_fall():
     xs = np.full((40, 3), 7.0)
     xs[:, 0] = np.random.default_rng(0).standard_normal(40)

@@ -312,6 +312,7 @@ def test_the_sum_over_a_grid_is_the_log_likelihood(likelihood, num_points, monke
     assert_close(got, np.array([exact_log_likelihood(params, x) for x in xs]), atol=1e-6)
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_all_pairs_are_the_pairs(likelihood):
     params, xs = random_vae(11, likelihood=likelihood), draw(11, likelihood)

@@ -29,6 +29,7 @@ ONE, TWO, THREE, FOUR, FIVE, SIX = (
 )  # fmt: skip
 ONWARD, ERRATA = "chapters/appendix_onward.ipynb", "chapters/companion_errata.ipynb"
 
+LONG = ", of `make test-long`"
 TESTS = {  # where a module has not one file of tests under its own name
     "pca": ["linear_gaussian"],
     "gmm_fast": ["gmm"],
@@ -72,8 +73,10 @@ def main():
             apply(mutant, Path(folder))
             found = {}
             if options.only != "chapters":
-                names = TESTS.get(mutant.module, [mutant.module])
-                found["tests"] = first_failure(folder, [f"tests/test_{name}.py" for name in names])
+                paths = [f"tests/test_{name}.py" for name in TESTS.get(mutant.module, [mutant.module])]
+                found["tests"] = first_failure(folder, paths, marked="not long")
+                if found["tests"] is None and (killer := first_failure(folder, paths, marked="long")):
+                    found["tests"] = f"{killer}{LONG}"
             if options.only != "tests":
                 found["chapters"] = next(
                     (killer for path in CHAPTERS[mutant.module] if (killer := first_failure(folder, [path]))), None
@@ -116,7 +119,8 @@ HEAD = """# Classic mistakes, and who notices
 
 Written by `make mutants`. Each row is a mistake that somebody has made, put into a copy of `vaejax`. The third column
 is the first unit test that fails, the fourth the first cell of a chapter. {tests} of the {tried} that were shown to
-the unit tests are noticed by them; the chapters alone notice {chapters} of {seen}. {total} are registered.
+the unit tests are noticed by them, {short} by `make test` alone; the chapters alone notice {chapters} of {seen}.
+{total} are registered.
 
 Is your own program wrong? Find the sentence that could be yours, and copy the check that found it.
 
@@ -127,7 +131,8 @@ def write_table(results):
     found_of = {mutant.name: results.get(mutant.name, {}) for mutant in MUTANTS}
     tried, seen = (sum(half in found for found in found_of.values()) for half in ("tests", "chapters"))
     caught = {half: sum(bool(found.get(half)) for found in found_of.values()) for half in ("tests", "chapters")}
-    lines = [HEAD.format(total=len(MUTANTS), tried=tried, seen=seen, **caught)]
+    short = sum(bool(killer := found.get("tests")) and LONG not in killer for found in found_of.values())
+    lines = [HEAD.format(total=len(MUTANTS), tried=tried, seen=seen, short=short, **caught)]
     reasons = json.loads((HERE / "survivors.json").read_text()) if (HERE / "survivors.json").exists() else {}
     for module in dict.fromkeys(mutant.module for mutant in MUTANTS):
         lines.append(f"## {module}\n\n| mistake | name | unit test | chapter |\n|---|---|---|---|\n")
