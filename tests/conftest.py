@@ -50,6 +50,7 @@ def pytest_collection_modifyitems(items):
         items[:] = [item for item in items if not item.get_closest_marker("double")]
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest may run without xdist
 def pytest_xdist_make_scheduler(config, log):
     """A file is a worker's, whole; of the problem sets that are graded, a set."""
     from xdist.scheduler import LoadScopeScheduling
