@@ -59,7 +59,7 @@ def test_scatter_panels_share_axes_and_keep_order():
     fig = plot.scatter_panels([a, b], ["left", "right"], xlabel="x", ylabel="y")
     for ax, points, title in zip(fig.axes, (a, b), ("left", "right"), strict=True):
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
-        assert ax.get_title() == title
+        assert ax.get_title("left") == title
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
 
 
