@@ -104,38 +104,31 @@ def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None, t
     return fig
 
 
-def models_and_likelihood(values, models, x, y, at, names, *, bins, xlabel, parameter, ylabel, titles):
+def models_and_likelihood(values, density, x, y, at, *, bins, xlabel, parameter, ylabel, titles):
     """The same models twice: left each as a curve over the counts of `values`, right as a point of the likelihood.
 
-    `models` are densities (functions), `at` the parameter (K,) of each, `y` (M,) the log likelihood at the parameters
-    `x` (M,). The best of the models is drawn solid, the others dashed.
+    `density` is a function (parameter, values), `at` the parameters (K,) of the models, `y` (M,) the log likelihood
+    at the parameters `x` (M,). The best of the models is drawn solid, the others dashed.
     """
-    values, at = _countable(values, bins), _array("at", at, len(models))
-    x, y = _array("x", x, "M"), _array("y", y, len(x))
-    _one_each("names", names, models)
+    values, at = _countable(values, bins), _array("at", at, "K")
+    x = _array("x", x, "M")
+    y = _array("y", y, len(x))
     _one_each("titles", titles, (0, 1))
-    heights = np.interp(at, x, y)
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
     edges = _bars_of(left, values, bins)
     right.plot(x, y, color=TRUTH)
-    for model, place, height, name in zip(models, at, heights, names, strict=True):
-        best = height == heights.max()
-        style = {"color": MODEL, "linestyle": "-" if best else "--", "linewidth": 2.2 if best else 1.3}
-        xs, counts = _expected(model, edges, len(values))
-        left.plot(xs, counts, **style)
-        top = counts.argmax()
-        _name(left, name, (xs[top], counts[top]), (0, 3), MODEL)
-        right.plot([place], [height], "o", color=MODEL, markersize=8 if best else 6, zorder=3)
-        side = 0 if best else np.sign(place - at[heights.argmax()])
-        _name(
-            right,
-            name,
-            (place, height),
-            (9 * side, -4 if side else 8),
-            MODEL,
-            ha=["center", "left", "right"][int(side)],
-        )
-    left.set(ylim=(0, 1.12 * left.dataLim.y1))
+    heights = np.interp(at, x, y)
+    for i, place in enumerate(at):
+        best = i == heights.argmax()
+        name = f"{parameter} = {place:g}" if i == 0 else f"{place:g}"
+        xs, counts = _expected(lambda v, place=place: density(place, v), edges, len(values))
+        style = {"linestyle": "-" if best else "--", "linewidth": 2.2 if best else 1.3}
+        left.plot(xs, counts, color=MODEL, **style)
+        _name(left, name, (xs[counts.argmax()], counts.max()), (0, 3), MODEL)
+        right.plot([place], [heights[i]], "o", color=MODEL, markersize=8 if best else 6, zorder=3)
+        side = int(np.sign(place - at[heights.argmax()]))
+        shift = (9 * side, -4 if side else 8)
+        _name(right, name, (place, heights[i]), shift, MODEL, ha=["center", "left", "right"][side])
     right.margins(y=0.12)
     for ax, label, title in ((left, xlabel, titles[0]), (right, parameter, titles[1])):
         ax.set_xlabel(label)
