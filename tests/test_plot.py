@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -50,6 +51,79 @@ def test_a_curve_over_uneven_bins_expects_what_each_bin_would_count():
     plot.histogram(values, bins=7, xlabel="x", curve=lambda x: 0 * x + 1)
 
 
+def test_a_histogram_names_its_mark_and_its_curve_where_they_are():
+    options = {"mark": 0.5, "mark_label": "here", "title": "t", "curve": lambda x: 0 * x + 0.5}
+    ax = plot.histogram([0.5, 0.6], bins=np.arange(3), xlabel="x", **options).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["fitted density", "here"]
+    assert ax.get_legend() is None and ax.get_title("left") == "t"
+    assert set(ax.lines[1].get_xdata()) == {0.5} and ax.lines[0].get_color() == plot.MODEL
+
+
+def test_models_stand_over_the_counts_and_on_the_likelihood_the_best_of_them_solid():
+    values, x = np.array([0.5, 1.5, 1.6]), np.linspace(0, 2, 21)
+    options = {"bins": np.arange(4), "xlabel": "v", "parameter": "m", "ylabel": "nats", "titles": ["a", "b"]}
+
+    def density(place, at):
+        return np.exp(-((at - place) ** 2))
+
+    left, right = plot.models_and_likelihood(values, density, x, -((x - 1) ** 2), [0.5, 1.0], **options).axes
+    assert [bar.get_height() for bar in left.patches] == [1, 2, 0]
+    for line, place in zip(left.lines, [0.5, 1.0], strict=True):
+        at, counts = line.get_data()
+        np.testing.assert_allclose(counts, 3 * density(place, at))
+    assert [line.get_linestyle() for line in left.lines] == ["--", "-"]
+    curve, *dots = right.lines
+    np.testing.assert_array_equal(curve.get_xydata(), np.stack([x, -((x - 1) ** 2)], 1))
+    np.testing.assert_allclose([dot.get_xydata()[0] for dot in dots], [[0.5, -0.25], [1, 0]], atol=1e-12)
+    for ax, title in ((left, "a"), (right, "b")):
+        assert [text.get_text() for text in ax.texts] == ["m = 0.5", "1"] and ax.get_title("left") == title
+
+
+def test_a_surface_has_its_cross_at_the_top_and_its_paths_with_names():
+    x, y = np.linspace(0, 4, 9), np.linspace(-1, 1, 5)
+    z = -((x[None] - 3) ** 2) - (y[:, None] - 0.5) ** 2
+    path = np.array([[0.0, 0], [1, 0.25], [2, 0.5]])
+    labels = {"xlabel": "x", "ylabel": "y", "title": "t"}
+    ax = plot.surface(x, y, z, [path, path[::-1]], ["up", "down"], **labels).axes[0]
+    cross, up, start, down, other = ax.lines
+    np.testing.assert_array_equal(cross.get_xydata(), [[3, 0.5]])
+    np.testing.assert_array_equal(up.get_xydata(), path)
+    np.testing.assert_array_equal(down.get_xydata(), path[::-1])
+    np.testing.assert_array_equal([start.get_xydata()[0], other.get_xydata()[0]], path[[0, -1]])
+    assert up.get_linestyle() != down.get_linestyle()
+    assert [text.get_text() for text in ax.texts] == ["maximum likelihood", "up", "down"]
+    assert ax.get_xlim() == (0, 4) and ax.get_ylim() == (-1, 1) and ax.get_title("left") == "t"
+
+
+def test_chances_show_every_example_at_the_height_of_its_label():
+    x, values, labels = np.linspace(0, 1, 11), np.array([0.1, 0.2, 0.9]), np.array([0, 1, 1])
+    options = {"mark": 0.5, "mark_name": "here", "xlabel": "x", "ylabel": "p", "title": "t"}
+    ax = plot.chances(values, labels, x, [x, x**2], ["one", "two"], **options).axes[0]
+    low, high = ([segment[:, 0][0] for segment in ticks.get_segments()] for ticks in ax.collections)
+    assert (low, high) == ([0.1], [0.2, 0.9])
+    assert all(segment[:, 1].max() < 0 for segment in ax.collections[0].get_segments())
+    assert all(segment[:, 1].min() > 1 for segment in ax.collections[1].get_segments())
+    mark, one, two = ax.lines
+    assert set(mark.get_xdata()) == {0.5} and one.get_linestyle() != two.get_linestyle()
+    np.testing.assert_array_equal(one.get_ydata(), x)
+    np.testing.assert_array_equal(two.get_ydata(), x**2)
+    assert [text.get_text() for text in ax.texts] == ["here", "one", "two"]
+
+
+def test_colours_and_titles_are_those_asked_for():
+    x, ys = np.arange(3.0), [np.ones(3), np.zeros(3)]
+    ax = plot.curves(x, ys, ["a", "b"], colours=[plot.DATA, plot.TRUTH], title="t", xlabel="x", ylabel="y").axes[0]
+    assert [line.get_color() for line in ax.lines] == [plot.DATA, plot.TRUTH] and ax.get_title("left") == "t"
+    ax = plot.bars([[1.0], [2.0]], "ab", ["one"], colours=[plot.DATA, plot.MODEL], title="t", ylabel="y").axes[0]
+    seen = [mpl.colors.to_hex(group[0].get_facecolor()) for group in ax.containers]
+    assert seen == [plot.DATA, plot.MODEL] and ax.get_title("left") == "t"
+    fig = plot.scatter_panels([np.zeros((2, 2))] * 3, "abc", xlabel="x", ylabel="y")
+    faces = [mpl.colors.to_hex(ax.collections[0].get_facecolors()[0]) for ax in fig.axes]
+    assert faces == [plot.DATA, plot.MODEL, plot.MODEL]
+    fig = plot.scatter_panels([np.zeros((2, 2))], "a", colours=[plot.QUIET], xlabel="x", ylabel="y")
+    assert mpl.colors.to_hex(fig.axes[0].collections[0].get_facecolors()[0]) == plot.QUIET
+
+
 def test_one_panel_of_points_will_do():
     assert len(plot.scatter_panels([np.zeros((3, 2))], ["one"], xlabel="x", ylabel="y").axes) == 1
 
@@ -59,7 +133,7 @@ def test_scatter_panels_share_axes_and_keep_order():
     fig = plot.scatter_panels([a, b], ["left", "right"], xlabel="x", ylabel="y")
     for ax, points, title in zip(fig.axes, (a, b), ("left", "right"), strict=True):
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
-        assert ax.get_title() == title
+        assert ax.get_title("left") == title
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
 
 
@@ -280,6 +354,19 @@ REFUSED = {
     "nothing to count": (lambda: plot.histogram([np.nan], bins=3, xlabel="x"), "expected finite numbers"),
     "an infinity": (lambda: plot.histogram([1, np.inf], bins=3, xlabel="x"), "expected finite numbers"),
     "a table": (lambda: plot.histogram(FIVE, bins=3, xlabel="x"), "values: got shape (5, 2), expected (N,)"),
+    "models": (
+        lambda: plot.models_and_likelihood([1, 2], max, [1, 2], [1], [1], bins=2, parameter="m", titles="ab", **XY),
+        "y: got shape (1,), expected (2,)",
+    ),
+    "a surface": (
+        lambda: plot.surface([1, 2], [1, 2, 3], np.ones((2, 3)), [], [], title="t", **XY),
+        "z: got shape (2, 3), expected (3, 2)",
+    ),
+    "chances": (
+        lambda: plot.chances([1, 2], [0], [1], [[1]], ["a"], mark=1, mark_name="m", title="t", **XY),
+        "labels: got shape (1,), expected (2,)",
+    ),
+    "colours": (lambda: plot.curves([1], [[1]], "a", colours=[], **XY), "colours: got 0, expected 1, one for each"),
     "no panel": (lambda: plot.scatter_panels(FIVE, "ab", **XY), "panels[0]: got shape (2,), expected (N, 2)"),
     "a title missing": (lambda: plot.scatter_panels([FIVE], "ab", **XY), "titles: got 2, expected 1"),
     "weights that are a colour": (

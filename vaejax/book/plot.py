@@ -2,6 +2,8 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patheffects import withStroke
 
 from vaejax.doors import check_count
 
@@ -18,22 +20,25 @@ def curve(x, y, **options):
 
 
 def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, mark_label=None, dots=None,
-           dots_label=None):  # fmt: skip
+           dots_label=None, title=None, colours=None):  # fmt: skip
     """Lines through (x, y) for each y of `ys`; `labels` None draws many alike, thin, without names.
 
-    `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points.
+    `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points, `colours` one for each line.
     """
     x = _array("x", x, "M")
     ys = _arrays("ys", ys, len(x))
     dots = None if dots is None else _array("dots", dots, 2, "N")
     names = [None] * len(ys) if labels is None else _one_each("labels", labels, ys)
+    colours = None if colours is None else _one_each("colours", colours, ys)
     fig, ax = plt.subplots()
     for i, (y, label) in enumerate(zip(ys, names, strict=True)):
         style = {"color": "C0", "linewidth": 1, "alpha": 0.6} if labels is None else {"linestyle": DASHES[i % 3]}
+        style |= {} if colours is None else {"color": colours[i]}
         ax.plot(x, y, marker=marker, label=label, **style)
     if dots is not None:
-        ax.plot(*dots, "o", color="C3", markersize=5, label=dots_label, zorder=3)
+        ax.plot(*dots, "o", color=MODEL, markersize=5, label=dots_label, zorder=3)
     ax.set(ylim=ylim)
+    ax.set_title(title, loc="left")
     _finish(ax, xlabel, ylabel, mark, mark_label)
     return fig
 
@@ -66,71 +71,148 @@ def numerals(points, labels, *, xlabel, ylabel):
     return fig
 
 
-def bars(parts, labels, names, *, ylabel):
+def bars(parts, labels, names, *, ylabel, colours=None, title=None):
     """A bar for each of `names` (M,), made of `parts` (P, M) on top of each other, from the first one up."""
     parts = _array("parts", parts, "P", "M")
     _one_each("names", names, parts.T)
     _one_each("labels", labels, parts)
+    colours = [None] * len(parts) if colours is None else _one_each("colours", colours, parts)
     fig, ax = plt.subplots()
-    for i, (part, label) in enumerate(zip(parts, labels, strict=True)):
-        ax.bar(names, part, bottom=parts[:i].sum(0), width=0.5, label=label, hatch=["", "//"][i % 2], edgecolor="white")
+    for i, (part, label, colour) in enumerate(zip(parts, labels, colours, strict=True)):
+        style = {"color": colour, "hatch": ["", "//"][i % 2], "edgecolor": "white"}
+        ax.bar(names, part, bottom=parts[:i].sum(0), width=0.5, label=label, **style)
     ax.legend()
     ax.set(ylabel=ylabel)
+    ax.set_title(title, loc="left")
     return fig
 
 
-def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None):
+def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None, title=None):
     """Counts of `values` (N,) in `bins`, with the density `curve` (a function) on top, in counts to expect."""
-    values = _array("values", values, "N")
-    values = values[~np.isnan(values)]
-    if not len(values) or np.isinf(values).any():
-        raise ValueError(
-            "values hold nothing to count, or an infinity: expected finite numbers, and NaN where one is missing"
-        )
-    if np.ndim(bins) == 0:
-        check_count("bins", bins)
-    elif not (np.diff(_array("bins", bins, "B + 1")) >= 0).all():
-        raise ValueError("bins are not in order: expected edges that rise")
-    num_bins = bins if np.ndim(bins) == 0 else len(bins) - 1
-    if not 1 <= num_bins <= MOST_BINS:
-        raise ValueError(f"bins are {num_bins}: expected 1 to {MOST_BINS}")
+    values = _countable(values, bins)
     fig, ax = plt.subplots()
-    _, edges, _ = ax.hist(values, bins=bins, color="C4", edgecolor="white")
+    edges = _bars_of(ax, values, bins)
     if curve is not None:
-        x = np.linspace(edges[0], edges[-1], 300)[:-1]
-        width = np.diff(edges)[np.searchsorted(edges, x, side="right") - 1]
-        ax.plot(x, curve(x) * len(values) * width, color="black", label="fitted density")
-    _finish(ax, xlabel, "count", mark, mark_label)
+        x, y = _expected(curve, edges, len(values))
+        ax.plot(x, y, color=MODEL, linewidth=2)
+        place = 7 * len(x) // 8
+        _name(ax, "fitted density", (x[place], y[place]), (6, 6), MODEL, ha="left")
+    ax.set_title(title, loc="left")
+    if mark is not None and mark_label:
+        _name(ax, mark_label, (mark, ax.get_ylim()[1]), (6, -8), MODEL, ha="left")
+    _finish(ax, xlabel, "count", mark, None)
     return fig
 
 
-def scatter_panels(panels, titles, *, xlabel, ylabel):
-    """Point sets (N, 2) side by side, on the same axes."""
+def models_and_likelihood(values, density, x, y, at, *, bins, xlabel, parameter, ylabel, titles):
+    """The same models twice: left each as a curve over the counts of `values`, right as a point of the likelihood.
+
+    `density` is a function (parameter, values), `at` the parameters (K,) of the models, `y` (M,) the log likelihood
+    at the parameters `x` (M,). The best of the models is drawn solid, the others dashed.
+    """
+    values, at = _countable(values, bins), _array("at", at, "K")
+    x = _array("x", x, "M")
+    y = _array("y", y, len(x))
+    _one_each("titles", titles, (0, 1))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+    edges = _bars_of(left, values, bins)
+    right.plot(x, y, color=TRUTH)
+    heights = np.interp(at, x, y)
+    for i, place in enumerate(at):
+        best = i == heights.argmax()
+        name = f"{parameter} = {place:g}" if i == 0 else f"{place:g}"
+        xs, counts = _expected(lambda v, place=place: density(place, v), edges, len(values))
+        style = {"linestyle": "-" if best else "--", "linewidth": 2.2 if best else 1.3}
+        left.plot(xs, counts, color=MODEL, **style)
+        _name(left, name, (xs[counts.argmax()], counts.max()), (0, 3), MODEL)
+        right.plot([place], [heights[i]], "o", color=MODEL, markersize=8 if best else 6, zorder=3)
+        side = int(np.sign(place - at[heights.argmax()]))
+        shift = (9 * side, -4 if side else 8)
+        _name(right, name, (place, heights[i]), shift, MODEL, ha=["center", "left", "right"][side])
+    right.margins(y=0.12)
+    for ax, label, title in ((left, xlabel, titles[0]), (right, parameter, titles[1])):
+        ax.set_xlabel(label)
+        ax.set_title(title, loc="left")
+    left.set_ylabel("count")
+    right.set_ylabel(ylabel)
+    return fig
+
+
+def surface(x, y, z, paths, names, *, xlabel, ylabel, title):
+    """Level lines of z (M, K) over x (K,) and y (M,), with paths (T, 2) on it, each named at its end.
+
+    The levels lie closer to each other near the top, where they matter; a cross marks the highest of z.
+    """
+    x, y = _array("x", x, "K"), _array("y", y, "M")
+    z, paths = _array("z", z, len(y), len(x)), _arrays("paths", paths, "T", 2)
+    _one_each("names", names, paths)
+    fig, ax = plt.subplots(figsize=(6.8, 4))
+    below = np.array([4, 2, 1, 0.6, 0.4, 0.2, 0.1, 0.05, 0.02])
+    shades = _shades(QUIET)(np.linspace(0.9, 0, len(below) + 1))
+    ax.contourf(x, y, z, [min(z.min(), z.max() - 5), *(z.max() - below), z.max()], colors=shades)
+    ax.contour(x, y, z, z.max() - below, colors=DATA, linewidths=0.6, linestyles="solid")
+    row, column = np.unravel_index(z.argmax(), z.shape)
+    ax.plot(x[column], y[row], "X", color=TRUTH, markersize=9, markeredgecolor="white", zorder=4)
+    _name(ax, "maximum likelihood", (x[column], y[row]), (0, -14), TRUTH)
+    for i, (path, name) in enumerate(zip(paths, names, strict=True)):
+        ax.plot(*path.T, color=MODEL, linestyle=DASHES[i % 3], linewidth=2)
+        ax.plot(*path[0], "o", color=MODEL)
+        _name(ax, name, path[len(path) // 3] if i == 0 else path[-1], (8, 6), MODEL, ha="left")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def chances(values, labels, x, ys, names, *, mark, mark_name, xlabel, ylabel, title):
+    """Probabilities ys (M,) of label 1 over x (M,), with the examples (N,) as ticks at the heights of their labels."""
+    values, labels = _array("values", values, "N"), _array("labels", labels, len(values))
+    x, ys = _array("x", x, "M"), _arrays("ys", ys, len(x))
+    _one_each("names", names, ys)
+    fig, ax = plt.subplots(figsize=(6.8, 3.6))
+    for label, low in ((0, -0.09), (1, 1.02)):
+        ax.vlines(values[labels == label], low, low + 0.07, color=DATA, linewidth=0.8, alpha=0.7)
+    ax.axvline(mark, color=QUIET, linewidth=1, zorder=0)
+    _name(ax, mark_name, (mark, 0.03), (6, 0), DATA, ha="left")
+    for i, (y, name) in enumerate(zip(ys, names, strict=True)):
+        ax.plot(x, y, color=MODEL, linestyle=DASHES[i % 3], linewidth=2)
+        near = np.abs(y - (0.86 - 0.12 * i)).argmin()
+        _name(ax, name, (x[near], y[near]), (-10, 0) if i == 0 else (10, -4), MODEL, ha="right" if i == 0 else "left")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(-0.11, 1.11), yticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def scatter_panels(panels, titles, *, xlabel, ylabel, colours=None):
+    """Point sets (N, 2) side by side, on the same axes; of the first colour are data, of the others draws."""
     panels = _arrays("panels", panels, "N", 2)
     _one_each("titles", titles, panels)
+    colours = [DATA] + [MODEL] * (len(panels) - 1) if colours is None else _one_each("colours", colours, panels)
     size = (2.6 * len(panels) + 0.6, 3)
     fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, figsize=size, squeeze=False)
-    for i, (ax, points, title) in enumerate(zip(axes[0], panels, titles, strict=True)):
-        ax.scatter(points[:, 0], points[:, 1], s=9, alpha=0.6, color=f"C{i}", linewidths=0)
-        ax.set(title=title, xlabel=xlabel)
+    for ax, points, title, colour in zip(axes[0], panels, titles, colours, strict=True):
+        ax.scatter(points[:, 0], points[:, 1], s=11, alpha=0.65, color=colour, linewidths=0)
+        ax.set_title(title, loc="left")
+        ax.set_xlabel(xlabel)
     axes[0, 0].set_ylabel(ylabel)
     return fig
 
 
-def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label):
+def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label, title=None):
     """Points (N, 2) coloured by `weight` (N,), and ellipses with 95 % of each Gaussian (mean, scale_tril).
 
-    Colours alternate between two; the first two ellipses are solid, the others dotted.
+    The first two ellipses are solid, the others dotted; a label None gives no entry in the legend.
     """
     points, weight = _array("points", points, "N", 2), _array("weight", weight, len(points))
     _one_each("labels", labels, params)
     ellipses = [_ellipse(mean, scale_tril) for mean, scale_tril in params]
     fig, ax = plt.subplots()
-    dots = ax.scatter(points[:, 0], points[:, 1], c=weight, s=14, vmin=0, vmax=1, edgecolors="0.3", linewidths=0.3)
+    look = {"cmap": _shades(POSTERIOR), "vmin": 0, "vmax": 1, "edgecolors": DATA, "linewidths": 0.5}
+    dots = ax.scatter(points[:, 0], points[:, 1], c=weight, s=18, **look)
     for i, (ellipse, label) in enumerate(zip(ellipses, labels, strict=True)):
-        ax.plot(*ellipse, color=f"C{3 - 3 * (i % 2)}", linestyle="-" if i < 2 else ":", label=label)
+        ax.plot(*ellipse, color=MODEL, linestyle="-" if i < 2 else ":", linewidth=2 if i < 2 else 1.5, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend()
+    ax.set_title(title, loc="left")
+    ax.legend(loc="upper left")
     fig.colorbar(dots, label=weight_label)
     return fig
 
@@ -269,6 +351,46 @@ def images(pictures, *, num_columns, titles=None):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
         ax.set_title(title)
     return fig
+
+
+def _countable(values, bins):
+    """The finite ones of values (N,), for these bins; ValueError where there are none, or no such bins."""
+    values = _array("values", values, "N")
+    values = values[~np.isnan(values)]
+    if not len(values) or np.isinf(values).any():
+        raise ValueError(
+            "values hold nothing to count, or an infinity: expected finite numbers, and NaN where one is missing"
+        )
+    if np.ndim(bins) == 0:
+        check_count("bins", bins)
+    elif not (np.diff(_array("bins", bins, "B + 1")) >= 0).all():
+        raise ValueError("bins are not in order: expected edges that rise")
+    num_bins = bins if np.ndim(bins) == 0 else len(bins) - 1
+    if not 1 <= num_bins <= MOST_BINS:
+        raise ValueError(f"bins are {num_bins}: expected 1 to {MOST_BINS}")
+    return values
+
+
+def _bars_of(ax, values, bins):
+    return ax.hist(values, bins=bins, color=DATA, alpha=0.55, edgecolor="white")[1]
+
+
+def _expected(density, edges, count):
+    """Where, and how many of `count` a bin there would hold under this density."""
+    x = np.linspace(edges[0], edges[-1], 300)[:-1]
+    width = np.diff(edges)[np.searchsorted(edges, x, side="right") - 1]
+    return x, np.broadcast_to(density(x), x.shape) * count * width
+
+
+def _shades(colour):
+    """A map of colours from white to this one."""
+    return LinearSegmentedColormap.from_list("shades", ["white", colour])
+
+
+def _name(ax, text, place, shift, colour, ha="center"):
+    """A name beside the thing it names, in its colour; the shift is in points."""
+    halo = [withStroke(linewidth=3, foreground="white", alpha=0.8)]
+    ax.annotate(text, place, shift, textcoords="offset points", color=colour, ha=ha, path_effects=halo, zorder=5)
 
 
 def _array(name, values, *shape):
