@@ -256,7 +256,8 @@ def dial(r, bound, log_p, best, at, *, xlabel="dial r = q(long)", title="The bou
     return fig
 
 
-def touching(x, log_p, bounds, walk, heights, *, xlabel, title="Touch, climb to the peak, touch again"):
+def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long waits (minutes)",
+             title="Touch, climb to the peak, touch again"):  # fmt: skip
     """EM's walk: log p (M,) over a parameter x (M,), and below it a bound (M,) made at each stop of `walk` (T + 1,).
 
     `heights` (T, 2): of each step, log p where the bound was made, and the bound at its peak, the next stop.
@@ -329,7 +330,8 @@ def distances(points, labels, params, point, *, name, title="Not even twice as f
     return fig
 
 
-def territories(points, shares, means, titles, *, xlabel, ylabel, title):
+def territories(points, shares, means, titles, *, xlabel, ylabel,
+                title="A straight border, and one that fits the clouds"):  # fmt: skip
     """A panel for each of `shares`, functions (N, 2) -> (N,): the share of component 1 at every place, as a colour;
     points (N, 2) in the colour of theirs; the border between the components, and their means (K, 2)."""
     points = _array("points", points, "N", 2)
@@ -353,7 +355,7 @@ def territories(points, shares, means, titles, *, xlabel, ylabel, title):
     return fig
 
 
-def kinds(pictures, weights, *, num_columns, title):
+def kinds(pictures, weights, *, num_columns=10, title="The kinds that EM found, by weight"):
     """Grey images (K, H, W) in a grid, the heaviest first, each with its weight (K,) above it in percent."""
     pictures = _array("pictures", pictures, "K", "H", "W")
     weights = _array("weights", weights, len(pictures))
@@ -395,7 +397,26 @@ def starts(runs, plateau):
     return fig
 
 
-def fillings(halves, phis, bounds, log_p, rows, names):
+def noisy(steady, jagged):
+    """Log likelihood (T,) over the steps of exact EM, and of several runs (R, T) of stochastic EM, from step 2 on."""
+    jagged = _array("jagged", jagged, "R", "T")
+    steady = _array("steady", steady, jagged.shape[1])
+    steps = np.arange(2, len(steady) + 1)
+    fig, ax = plt.subplots()
+    ax.plot(steps, jagged[:, 1:].T, color=DATA, linewidth=0.8, alpha=0.8)
+    ax.plot(steps, steady[1:], color=POSTERIOR, linewidth=2.2)
+    middle = (steady[1:].max() + steady[1:].min()) / 2
+    for values, name, colour, side in ((steady, "every label ", POSTERIOR, "left"), (jagged[0], "one label ", DATA,
+                                                                                     "right")):  # fmt: skip
+        place = 2 + (values[1:] > middle).argmax()
+        ax.annotate(name, (place, middle), (8 if side == "left" else -8, 0), textcoords="offset points", color=colour,
+                    ha=side)  # fmt: skip
+    ax.set(xscale="log", xlabel="step", ylabel="nats per eruption")
+    ax.set_title("One drawn label is quicker, and never at rest", loc="left")
+    return fig
+
+
+def fillings(halves, phis, bounds, log_p, rows=("nine", "one"), names=("coin", "white", "seen")):
     """Images (R, D), then each with its first M pixels as the fillings `phis` (R, C, M) have them, bounds (R, C) above.
 
     D is a square; above the image itself stands the log probability of its other pixels, `log_p` (R,).
