@@ -1,13 +1,14 @@
 """Wrong plots pass nbval, which never compares pictures. So: what was drawn is what was passed in."""
 
 import re
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from vaejax.book import plot
+from vaejax.book import diagrams, plot
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +218,133 @@ def test_a_cut_stands_at_its_place_beside_its_density():
     np.testing.assert_allclose(1 - np.exp(-0.5 * np.square(radius)), [0.5, 0.8, 0.95])  # chi-square of two degrees
     assert set(line.get_xdata()) == {0.5}
     np.testing.assert_array_equal(right.lines[0].get_xydata(), np.stack([y**2, y], 1))
+    fig = plot.cut(np.zeros(2), np.eye(2), 0.5, y, y**2, xlabel="x", ylabel="y", marginal=1 - y**2, title="t")
+    left, right = fig.axes
+    np.testing.assert_array_equal(right.lines[1].get_xydata(), np.stack([1 - y**2, y], 1))
+    assert [text.get_text() for text in right.texts] == ["on the cut", "marginal"]
+    for text, values in zip(right.texts, (y**2, 1 - y**2), strict=True):
+        assert text.xy[0] == values[list(y).index(text.xy[1])]  # a name stands at its curve
+    assert fig.get_suptitle() == "t"
+
+
+def rgb(colour):
+    return mpl.colors.to_rgb(colour)
+
+
+def test_the_colours_of_a_mixture_are_the_same_for_points_and_ellipses():
+    points = np.array([[0.0, 0], [1, 1], [0, 1]])
+    params = [(None, np.zeros((2, 2)), np.stack([np.eye(2)] * 2))]
+    fig = plot.mixtures(points, params, [np.array([0.0, 1, 0.5])], ["a"], xlabel="x", ylabel="y", title="t")
+    ax = fig.axes[0]
+    fig.canvas.draw()
+    dots = ax.collections[0].get_facecolors()[:, :3]
+    for dot, line in zip(dots, ax.lines, strict=False):
+        np.testing.assert_allclose(dot, rgb(line.get_color()), atol=0.01)
+    assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle()
+    assert fig.get_suptitle() == "t" and ax.get_xlim() == (-0.15, 1.15)  # a wide ellipse does not set the frame
+
+
+def test_named_lines_carry_their_names_and_a_level():
+    x, ys = [1, 10, 100], [[1.0, 2, 3], [3, 2, 1]]
+    fig = plot.named_lines(x, ys, ["up", "down"], title="t", log_x=True, places=[None, 9], level=2.5, level_name="top")
+    ax = fig.axes[0]
+    for line, y in zip(ax.lines, ys, strict=False):
+        np.testing.assert_array_equal(line.get_xydata(), np.stack([x, y], 1))
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [
+        ("up", (100, 3)),
+        ("down", (10, 2)),
+        ("top", (0.01, 2.5)),
+    ]
+    assert set(ax.lines[2].get_ydata()) == {2.5} and ax.get_xscale() == "log" and ax.get_title("left") == "t"
+    assert plot.named_lines(x, ys[:1], ["one"], title="t").axes[0].get_xscale() == "linear"
+
+
+def test_the_dial_shows_bound_level_touching_point_and_gap():
+    r = np.linspace(0, 1, 101)
+    ax = plot.dial(r, -((r - 0.3) ** 2), 0.0, 0.3, 0.8).axes[0]
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), -((r - 0.3) ** 2))
+    assert set(ax.lines[0].get_ydata()) == {0} and ax.lines[3].get_xdata() == [0.3]
+    words = [text.get_text() for text in ax.texts]
+    assert " KL = 0.25" in words and " the posterior" in words and "ELBO" in words
+
+
+def test_touching_draws_the_walk_from_dot_to_peak():
+    x = np.linspace(0, 4, 9)
+    low = [-((x - 1) ** 2), -((x - 2) ** 2) + 0.5]
+    ax = plot.touching(x, 0 * x + 1, low, [0, 1, 2], [(-1, 0), (0.5, 0.9)]).axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), 1)
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), low[0])
+    np.testing.assert_array_equal(ax.lines[4].get_ydata(), low[1])
+    marks = [tuple(line.get_xydata()[0]) for line in ax.lines if len(line.get_xdata()) == 1]
+    assert marks == [(0, -1), (1, 0), (1, 0.5), (2, 0.9)]
+
+
+def test_half_steps_rise_to_the_bound_and_the_gap_closes():
+    log_p, low = [0.0, 2, 3], [1.0, 2.5]
+    ax = plot.half_steps(log_p, low, first=4).axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [(4, 0), (5, 2), (6, 3)])
+    segments = [line.get_xydata().tolist() for line in ax.lines[1:]]
+    assert segments == [
+        [[4, 0], [5, 1]],
+        [[5, 1], [5, 2]],
+        [[5, 1]],
+        [[5, 2], [6, 2.5]],
+        [[6, 2.5], [6, 3]],
+        [[6, 2.5]],
+    ]
+
+
+def test_distances_are_written_at_their_lines():
+    params = SimpleNamespace(mu=np.array([[3.0, 4], [0, 1]]), scale_tril=np.stack([np.eye(2)] * 2))
+    ax = plot.distances(np.zeros((3, 2)), [0, 1, 1], params, np.zeros(2), name="O").axes[0]
+    assert [text.get_text() for text in ax.texts] == ["5.0", "1.0", "O"] and ax.get_aspect() == 1
+    assert [len(dots.get_offsets()) for dots in ax.collections] == [1, 2]
+
+
+def test_territories_colour_the_plane_as_the_points():
+    points = np.array([[0.0, 0], [1, 0], [1, 2]])
+    right = [lambda p: 1.0 * (p[:, 0] > 0.5), lambda p: 1.0 * (p[:, 1] > 1)]
+    axes = plot.territories(points, right, [points[:2], points[:1]], ["a", "b"], xlabel="x", ylabel="y").axes
+    for ax, share, title in zip(axes, right, "ab", strict=True):
+        mesh, dots = ax.collections[:2]
+        np.testing.assert_array_equal(dots.get_array(), share(points))
+        values = mesh.get_array().reshape(120, 120)
+        assert values[0, -1] == share(np.array([[1.0, 0]]))[0] and values[-1, 0] == share(np.array([[0.0, 2]]))[0]
+        assert ax.get_title() == title
+
+
+def test_kinds_and_fillings_stand_under_their_numbers():
+    pictures = np.arange(4.0)[:, None, None] / 4 + np.zeros((4, 2, 2))
+    fig = plot.kinds(pictures, [0.1, 0.4, 0.2, 0.3], num_columns=2)
+    assert [ax.get_title() for ax in fig.axes] == ["40.0 %", "30.0 %", "20.0 %", "10.0 %"]
+    assert [ax.images[0].get_array()[0, 0] for ax in fig.axes] == [0.25, 0.75, 0.5, 0]
+    halves, phis = np.ones((1, 4)), np.array([[[0.25, 0.5]]])
+    fig = plot.fillings(halves, phis, [[-2.0]], [-1.0], rows=["r"], names=["coin"])
+    assert [ax.get_title() for ax in fig.axes] == ["log p  -1.0", "coin  -2.0"]
+    assert fig.axes[0].texts[0].get_text() == "r"
+    np.testing.assert_array_equal(fig.axes[1].images[0].get_array(), [[0.25, 0.5], [1, 1]])
+    assert set(fig.axes[1].lines[0].get_ydata()) == {0.5}
+
+
+def test_starts_and_noisy_runs_are_all_drawn():
+    runs = np.array([[-5.0, -3, -2], [-5, -4, -2]])
+    ax = plot.starts(runs, -4.5).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == runs.tolist() and ax.get_ylim() == (-4.6, -1.95)
+    assert set(ax.lines[2].get_ydata()) == {-4.5} and ax.texts[0].get_text() == "one Gaussian"
+    ax = plot.noisy(runs[0], runs).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[-3, -2], [-4, -2], [-3, -2]]
+
+
+def test_diagrams_name_their_parts():
+    words = [[t.get_text() for t in f().axes[0].texts] for f in (diagrams.complete_the_data, diagrams.mixture_plate)]
+    assert "fill in" in words[0] and "fit" in words[0] and any("what we saw" in word for word in words[0])
+    assert {"$z_n$", "$x_n$", r"$\pi$", r"$\mu_k$", r"$\Sigma_k$", "$N$ eruptions", "$K$ kinds"} <= set(words[1])
+
+
+def test_sharp_does_nothing_outside_of_a_notebook():
+    before = dict(plt.rcParams)
+    plot.sharp()
+    assert dict(plt.rcParams) == before
 
 
 def test_a_hole_in_a_matrix_leaves_the_other_colours():

@@ -9,6 +9,8 @@ from vaejax.doors import check_count
 
 # One colour, one meaning, through the book.
 DATA, MODEL, POSTERIOR, TRUTH, QUIET = "#5b7083", "#d55e00", "#00876c", "#111111", "#b8c1c9"
+KINDS = ["#0072b2", "#cc4c9a", "#e69f00"]  # the components of a mixture
+BETWEEN = LinearSegmentedColormap.from_list("between", [KINDS[0], "#e4e4e4", KINDS[1]])  # of the first two
 MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
 DASHES = ["-", "--", "-."]  # lines differ in more than colour
 MOST_BINS = 1000  # a figure is not that many points wide
@@ -49,7 +51,7 @@ def cloud(points, *, xlabel, ylabel, labels=None, cross=None, cross_label=None, 
     labels = None if labels is None else _array("labels", labels, len(points))
     cross = None if cross is None else _array("cross", cross, 2)
     fig, ax = plt.subplots()
-    colours = "C0" if labels is None else [f"C{int(label) % 10}" for label in labels]
+    colours = DATA if labels is None else [f"C{int(label) % 10}" for label in labels]
     ax.scatter(*points.T, s=12, alpha=0.6, c=colours, linewidths=0)
     if cross is not None:
         ax.plot(*cross, "X", color="black", markersize=9, markeredgecolor="white")
@@ -217,8 +219,11 @@ def gaussians(points, weight, params, labels, *, xlabel, ylabel, weight_label, t
     return fig
 
 
-def mixtures(points, params, weights, titles, *, xlabel, ylabel):
-    """A panel for each mixture (log_pi, mu, scale_tril): points coloured by a weight (N,), 95 % ellipses."""
+def mixtures(points, params, weights, titles, *, xlabel, ylabel, title=None):
+    """A panel for each mixture (log_pi, mu, scale_tril): points coloured by a weight (N,), 95 % ellipses.
+
+    A point of weight one has the colour of component 1, a point of weight zero that of component 0.
+    """
     points, weights = _array("points", points, "N", 2), _arrays("weights", weights, len(points))
     _one_each("weights", weights, params)
     _one_each("titles", titles, params)
@@ -229,31 +234,295 @@ def mixtures(points, params, weights, titles, *, xlabel, ylabel):
     fig, axes = plt.subplots(rows, 2, sharex=True, sharey=True, figsize=(6.8, 2.5 * rows + 0.4), squeeze=False)
     for ax in axes.flat[len(params) :]:
         ax.axis("off")
-    for ax, those, weight, title in zip(axes.flat, ellipses, weights, titles, strict=False):
-        ax.scatter(points[:, 0], points[:, 1], c=weight, s=9, vmin=0, vmax=1, edgecolors="0.4", linewidths=0.2)
+    for ax, those, weight, name in zip(axes.flat, ellipses, weights, titles, strict=False):
+        _weighted(ax, points, weight)
         for i, ellipse in enumerate(those):
-            ax.plot(*ellipse, color=f"C{3 - 3 * (i % 2)}")
-        ax.set(title=title)
+            ax.plot(*ellipse, color=KINDS[i % 2], linestyle=DASHES[i % 2])
+        ax.set(title=name)
+    low, high = points.min(0), points.max(0)
+    if (low < high).all():  # the frame is for the points, whatever a first guess may be
+        margin = 0.15 * (high - low)
+        ax.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     for ax in axes[-1]:
         ax.set(xlabel=xlabel)
     for ax in axes[:, 0]:
         ax.set(ylabel=ylabel)
+    fig.suptitle(title, x=0.01, ha="left") if title else None
     return fig
 
 
-def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel):
+def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel, marginal=None, title=None):
     """A Gaussian in the plane, cut at x = `at`: ellipses with 50, 80 and 95 % of it, and beside them the density (M,)
-    along the cut, at the places y (M,)."""
+    along the cut, at the places y (M,), with the density `marginal` (M,) of y where nothing is known of x."""
     y, density = _array("y", y, "M"), _array("density", density, len(y))
+    marginal = None if marginal is None else _array("marginal", marginal, len(y))
     ellipses = [_ellipse(mean, scale_tril, share) for share in (0.5, 0.8, 0.95)]
-    fig, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(6.4, 3.2), width_ratios=[2, 1])
+    fig, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(6.8, 3.4), width_ratios=[2, 1.2])
     for ellipse in ellipses:
-        left.plot(*ellipse, color="C0", linewidth=1)
-    left.axvline(at, **MARK)
-    right.plot(density, y, color=MARK["color"])
+        left.plot(*ellipse, color=MODEL, linewidth=1)
+    left.axvline(at, color=POSTERIOR, linestyle="--")
+    right.plot(density, y, color=POSTERIOR)
+    if marginal is not None:
+        right.plot(marginal, y, color=DATA, linestyle="--")
+        for values, name, colour, side in ((density, "on the cut", POSTERIOR, 1), (marginal, "marginal", DATA, -1)):
+            place = np.abs(values - 0.5 * values.max() + 9 * (side * (y - y[values.argmax()]) < 0)).argmin()
+            right.annotate(name, (values[place], y[place]), (6, 6 * side), textcoords="offset points", color=colour)
     left.set(xlabel=xlabel, ylabel=ylabel)
-    right.set(xlabel="density on the cut")
+    right.set(xlabel="density", xlim=(0, None))
+    fig.suptitle(title, x=0.01, ha="left") if title else None
     return fig
+
+
+def sharp():
+    """Within a notebook: from here on at twice the resolution, for dense screens. Elsewhere: nothing."""
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("retina")
+
+
+def named_lines(x, ys, names, *, title, xlabel="step", ylabel="nats per eruption", colours=None, styles=None,
+                log_x=False, marker=None, level=None, level_name=None, places=None):  # fmt: skip
+    """Lines through (x, y) for each y of `ys`, each with its name written at its end, or at x = `places[i]`.
+
+    `level` is the height of a dotted horizontal line, named at its left end.
+    """
+    x = _array("x", x, "M")
+    ys = _arrays("ys", ys, len(x))
+    _one_each("names", names, ys)
+    colours = _one_each("colours", [MODEL] * len(ys) if colours is None else colours, ys)
+    styles = _one_each("styles", ["-"] * len(ys) if styles is None else styles, ys)
+    places = _one_each("places", [None] * len(ys) if places is None else places, ys)
+    fig, ax = plt.subplots()
+    for y, name, colour, style, place in zip(ys, names, colours, styles, places, strict=True):
+        ax.plot(x, y, color=colour, linestyle=style, marker=marker, linewidth=1.8)
+        at = len(x) - 1 if place is None else np.abs(x - place).argmin()
+        shift = {"xytext": (5, 0), "va": "center"} if place is None else {"xytext": (4, 6)}
+        ax.annotate(name, (x[at], y[at]), textcoords="offset points", color=colour, **shift)
+    if level is not None:
+        ax.axhline(level, color=TRUTH, linestyle=":")
+        ax.annotate(level_name or "", (0.01, level), (0, 4), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", color=TRUTH)  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log_x:
+        ax.set_xscale("log")
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def dial(r, bound, log_p, best, at, *, xlabel="dial r = q(long)", title="The bound touches at the posterior"):
+    """The bound (M,) over the dial r (M,) below the level `log_p`, which it touches at `best`; its gap at r = `at`."""
+    r = _array("r", r, "M")
+    bound = _array("bound", bound, len(r))
+    fig, ax = plt.subplots()
+    ax.axhline(log_p, color=TRUTH)
+    ax.text(r[-1], log_p, r"$\log p(x)$", color=TRUTH, ha="right", va="bottom")
+    ax.plot(r, bound, color=MODEL)
+    where = np.abs(r - at).argmin()
+    ax.annotate("", (at, log_p), (at, bound[where]),
+                arrowprops={"arrowstyle": "<->", "color": POSTERIOR, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+    middle = (log_p + bound[where]) / 2
+    ax.text(at, middle, f" KL = {log_p - bound[where]:.2f}", color=POSTERIOR, va="center")
+    ax.plot([best, best], [bound.min(), log_p], color=POSTERIOR, linestyle="--", linewidth=1)
+    ax.plot(best, log_p, "o", color=TRUTH, zorder=3)
+    ax.text(best, bound.min(), " the posterior", color=POSTERIOR, va="bottom")
+    right = len(r) * 9 // 10
+    ax.annotate("ELBO", (r[right], bound[right]), (-8, -4), textcoords="offset points", color=MODEL, ha="right",
+                va="top")  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel="nats", xlim=(0, 1))
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long waits (minutes)",
+             title="Touch, climb to the peak, touch again"):  # fmt: skip
+    """EM's walk: log p (M,) over a parameter x (M,), and below it a bound (M,) made at each stop of `walk` (T + 1,).
+
+    `heights` (T, 2): of each step, log p where the bound was made, and the bound at its peak, the next stop.
+    """
+    x = _array("x", x, "M")
+    log_p, bounds = _array("log_p", log_p, len(x)), _arrays("bounds", bounds, len(x))
+    walk, heights = _array("walk", walk, len(bounds) + 1), _array("heights", heights, len(bounds), 2)
+    fig, ax = plt.subplots(figsize=(6.8, 4))
+    ax.plot(x, log_p, color=TRUTH, linewidth=2.4)
+    ax.annotate(r"$\log p$", (x[-1], log_p[-1]), (4, 0), textcoords="offset points", va="center")
+    for i, (bound, start, end) in enumerate(zip(bounds, walk, walk[1:], strict=False)):
+        ax.plot(x, bound, color=MODEL, linewidth=1.4, alpha=0.5 + 0.5 * i / len(bounds), linestyle=DASHES[i % 3])
+        ax.plot(start, heights[i, 0], "o", color=TRUTH, zorder=5)
+        ax.plot(end, heights[i, 1], "v", color=MODEL, zorder=5)
+        if i + 1 < len(bounds):
+            ax.annotate("", (end, heights[i + 1, 0]), (end, heights[i, 1]),
+                        arrowprops={"arrowstyle": "->", "color": POSTERIOR})  # fmt: skip
+    line = {"arrowstyle": "-", "linewidth": 0.8}
+    ax.annotate("touch: the E-step", (walk[0], heights[0, 0]), (30, -8), textcoords="offset points",
+                arrowprops=line)  # fmt: skip
+    ax.annotate("peak of the bound: the M-step", (walk[1], heights[0, 1]), (-30, -70), textcoords="offset points",
+                color=MODEL, arrowprops=line | {"color": MODEL})  # fmt: skip
+    low, high = heights[0, 0] - 0.15 * np.ptp(heights), heights.max() + 0.1 * np.ptp(heights)
+    ax.set(xlabel=xlabel, ylabel="nats per eruption", ylim=(low, high))
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def half_steps(log_p, bounds, *, first=0, title="Two half steps, and neither goes down"):
+    """log p (T + 1,) before and after each of T steps of EM, and the bound (T,) after the M-step of each.
+
+    The E-step lifts the bound to log p, the M-step lifts both; what opens between them is a KL.
+    """
+    log_p = _array("log_p", log_p, "T + 1")
+    bounds = _array("bounds", bounds, len(log_p) - 1)
+    steps = first + np.arange(len(log_p))
+    fig, ax = plt.subplots()
+    ax.plot(steps, log_p, "o-", color=TRUTH)
+    ax.annotate(r"$\log p$", (steps[-1], log_p[-1]), (6, 2), textcoords="offset points", va="center")
+    for i, bound in enumerate(bounds):
+        ax.plot([first + i, first + i + 1], [log_p[i], bound], "--", color=MODEL)
+        ax.plot([first + i + 1] * 2, [bound, log_p[i + 1]], color=POSTERIOR, linewidth=3)
+        ax.plot(first + i + 1, bound, "v", color=MODEL)
+    widest = (log_p[1:] - bounds).argmax()
+    ax.annotate("E: closes the gap, a KL", (first + widest + 1, (bounds[widest] + log_p[widest + 1]) / 2), (10, -2),
+                textcoords="offset points", color=POSTERIOR)  # fmt: skip
+    ax.annotate("M: climbs the bound", (first + widest + 0.5, (bounds[widest] + log_p[widest]) / 2), (8, -8),
+                textcoords="offset points", color=MODEL, va="top")  # fmt: skip
+    ax.set(xlabel="EM step", ylabel="nats per eruption", xticks=steps)
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def distances(points, labels, params, point, *, name, title="Not even twice as far, fifty times less likely"):
+    """Points (N, 2) by label, a 95 % ellipse for each mean, and lines from a cross to the means, with their lengths."""
+    points, point = _array("points", points, "N", 2), _array("point", point, 2)
+    labels = _array("labels", labels, len(points)).astype(int)
+    _one_each("scale_tril", params.scale_tril, params.mu)
+    fig, ax = plt.subplots(figsize=(5.6, 4.2))
+    for k, (mean, scale_tril) in enumerate(zip(params.mu, params.scale_tril, strict=True)):
+        mean, colour = _array("mean", mean, 2), KINDS[k % 3]
+        ax.scatter(*points[labels == k].T, s=10, color=colour, alpha=0.5, linewidths=0, marker="o^s"[k % 3])
+        ax.plot(*_ellipse(mean, scale_tril), color=colour)
+        ax.plot(*np.stack([point, mean]).T, color=TRUTH, linewidth=1, linestyle=":")
+        ax.annotate(f"{np.linalg.norm(mean - point):.1f}", (point + mean) / 2, (2, 3), textcoords="offset points")
+    ax.plot(*point, "X", color=TRUTH, markersize=9, markeredgecolor="white")
+    ax.annotate(name, point, (7, 5), textcoords="offset points", fontsize=12)
+    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def territories(points, shares, means, titles, *, xlabel, ylabel,
+                title="A straight border, and one that fits the clouds"):  # fmt: skip
+    """A panel for each of `shares`, functions (N, 2) -> (N,): the share of component 1 at every place, as a colour;
+    points (N, 2) in the colour of theirs; the border between the components, and their means (K, 2)."""
+    points = _array("points", points, "N", 2)
+    means = _arrays("means", means, "K", 2)
+    _one_each("means", means, shares)
+    _one_each("titles", titles, shares)
+    margin = 0.05 * np.ptp(points, axis=0)
+    x, y = np.linspace(points.min(0) - margin, points.max(0) + margin, 120).T
+    plane = np.stack(np.meshgrid(x, y), 2)
+    size = (3.4 * len(shares), 3.5)
+    fig, axes = plt.subplots(1, len(shares), sharex=True, sharey=True, figsize=size, squeeze=False)
+    for ax, share, mean, name in zip(axes[0], shares, means, titles, strict=True):
+        everywhere = np.asarray(share(plane.reshape(-1, 2)), float).reshape(len(y), len(x))
+        ax.pcolormesh(x, y, everywhere, cmap=BETWEEN, vmin=0, vmax=1, alpha=0.25, linewidth=0, rasterized=True)
+        _weighted(ax, points, share(points))
+        ax.contour(x, y, everywhere, levels=[0.5], colors=TRUTH, linestyles="--", linewidths=1)
+        ax.plot(*mean.T, "X", color=TRUTH, markersize=9, markeredgecolor="white", linestyle="")
+        ax.set(title=name, xlabel=xlabel)
+    axes[0, 0].set_ylabel(ylabel)
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def kinds(pictures, weights, *, num_columns=10, title="The kinds that EM found, by weight"):
+    """Grey images (K, H, W) in a grid, the heaviest first, each with its weight (K,) above it in percent."""
+    pictures = _array("pictures", pictures, "K", "H", "W")
+    weights = _array("weights", weights, len(pictures))
+    order = np.argsort(-weights).reshape(-1, num_columns)
+    return gallery(pictures[order], [[f"{100 * weights[k]:.1f} %" for k in row] for row in order], title=title)
+
+
+def gallery(pictures, names, *, title, rows=None, size=0.72):
+    """Grey images (R, C, H, W) in rows, 0 black to 1 white, a name over each, and `rows` to the left of each row."""
+    pictures = _array("pictures", pictures, "R", "C", "H", "W")
+    _one_each("names", names, pictures)
+    rows = _one_each("rows", [""] * len(pictures) if rows is None else rows, pictures)
+    for i, those in enumerate(names):
+        _one_each(f"names[{i}]", those, pictures[i])
+    num_rows, num_columns = pictures.shape[:2]
+    width, height = size * num_columns + 0.9 * any(rows), (size + 0.22) * num_rows + 0.35
+    fig, axes = plt.subplots(num_rows, num_columns, figsize=(width, height), squeeze=False)
+    for some_axes, some, those, row in zip(axes, pictures, names, rows, strict=True):
+        some_axes[0].text(-0.15, 0.5, row, transform=some_axes[0].transAxes, ha="right", va="center")
+        for ax, picture, name in zip(some_axes, some, those, strict=True):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+            ax.axis("off")
+            ax.set_title(name, fontsize=8, loc="center")
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def starts(runs, plateau):
+    """Log likelihood over EM steps of many starts (R, T), and the level of one Gaussian, at which some of them wait."""
+    runs = _array("runs", runs, "R", "T")
+    fig, ax = plt.subplots()
+    ax.plot(runs.T, color=MODEL, linewidth=1, alpha=0.6)
+    ax.axhline(plateau, color=TRUTH, linestyle=":")
+    ax.annotate("one Gaussian", (1, plateau), (0, -12), xycoords=("axes fraction", "data"), textcoords="offset points",
+                ha="right")  # fmt: skip
+    low, high = plateau - 0.1, runs.max() + 0.05
+    ax.set(xlabel="EM step", ylabel="nats per eruption", ylim=(low, high))
+    ax.set_title("All rise, some after a long wait", loc="left")
+    return fig
+
+
+def noisy(steady, jagged):
+    """Log likelihood (T,) over the steps of exact EM, and of several runs (R, T) of stochastic EM, from step 2 on."""
+    jagged = _array("jagged", jagged, "R", "T")
+    steady = _array("steady", steady, jagged.shape[1])
+    steps = np.arange(2, len(steady) + 1)
+    fig, ax = plt.subplots()
+    ax.plot(steps, jagged[:, 1:].T, color=DATA, linewidth=0.8, alpha=0.8)
+    ax.plot(steps, steady[1:], color=POSTERIOR, linewidth=2.2)
+    middle = (steady[1:].max() + steady[1:].min()) / 2
+    for values, name, colour, side in ((steady, "every label ", POSTERIOR, "left"), (jagged[0], "one label ", DATA,
+                                                                                     "right")):  # fmt: skip
+        place = 2 + (values[1:] > middle).argmax()
+        ax.annotate(name, (place, middle), (8 if side == "left" else -8, 0), textcoords="offset points", color=colour,
+                    ha=side)  # fmt: skip
+    ax.set(xscale="log", xlabel="step", ylabel="nats per eruption")
+    ax.set_title("One drawn label is quicker, and never at rest", loc="left")
+    return fig
+
+
+def fillings(halves, phis, bounds, log_p, rows=("nine", "one"), names=("coin", "white", "seen")):
+    """Images (R, D), then each with its first M pixels as the fillings `phis` (R, C, M) have them, bounds (R, C) above.
+
+    D is a square; above the image itself stands the log probability of its other pixels, `log_p` (R,).
+    """
+    halves = _array("halves", halves, "R", "D")
+    phis = _array("phis", phis, len(halves), len(names), "M")
+    bounds, log_p = _array("bounds", bounds, *phis.shape[:2]), _array("log_p", log_p, len(halves))
+    side = int(np.sqrt(halves.shape[1]))
+    pictures = np.repeat(halves[:, None], len(names) + 1, 1)
+    pictures[:, 1:, : phis.shape[2]] = phis
+    titles = [
+        [f"log p  {top:.1f}", *(f"{name}  {value:.1f}" for name, value in zip(names, values, strict=True))]
+        for top, values in zip(log_p, bounds, strict=True)
+    ]
+    title = "The best filling looks at what is visible"
+    fig = gallery(pictures.reshape(len(halves), -1, side, side), titles, title=title, rows=rows, size=1.3)
+    for ax in fig.axes:  # what is above the line is covered
+        ax.axhline(phis.shape[2] / side - 0.5, color=MODEL)
+    return fig
+
+
+def _weighted(ax, points, weight):
+    """Points in the colours between two kinds, by their weight (N,) of the second."""
+    ax.scatter(points[:, 0], points[:, 1], c=weight, s=10, vmin=0, vmax=1, cmap=BETWEEN, edgecolors="0.3",
+               linewidths=0.2)  # fmt: skip
 
 
 def shadows(points, shadows, *, xlabel, ylabel):
