@@ -21,6 +21,7 @@ COMPANIONS = sorted(
     path for name in ("companion_*", "side_roads*", "00_map") for path in (ROOT / "chapters").glob(f"{name}.ipynb")
 )
 CHAPTERS = sorted(set((ROOT / "chapters").glob("*.ipynb")) - set(COMPANIONS))
+MAP = ROOT / "chapters" / "00_map.ipynb"
 ANSWERS = sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
@@ -266,7 +267,7 @@ def test_equations_are_numbered_in_order_and_referred_to_by_their_number(path):
 
 @each_chapter
 def test_greek_letters_are_in_the_table_of_notation(path):
-    table = next(cell.source for cell in read(CHAPTERS[0]).cells if cell.id == "notation")
+    table = next(cell.source for cell in read(MAP).cells if cell.id == "notation")
     greek = (
         "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi varphi "
     )
@@ -275,6 +276,35 @@ def test_greek_letters_are_in_the_table_of_notation(path):
         if cell.cell_type == "markdown" and not cell.id.startswith("ex"):
             for letter in set(re.findall(r"\\([A-Za-z]+)", cell.source)) & set(greek.split()):
                 assert f"\\{letter}" in table, f"{cell.id} uses \\{letter}, which the table of notation lacks"
+
+
+def words_in_bold(cell):
+    """The terms that a cell introduces: in bold, and neither a whole sentence nor one of the book's own signs."""
+    text = re.sub(r"\$\$.*?\$\$", "", cell.source, flags=re.DOTALL)
+    for found in re.findall(r"\*\*([^*]+)\*\*", text):
+        word = " ".join(found.split())
+        if not re.search(r"^(Predict|Audit|Your|What you|The general)|[.:]", word):
+            yield word
+
+
+@each_of_the_second
+def test_each_word_in_bold_is_in_the_glossary_and_leads_back(path):
+    """A word is bold once in a chapter, where it is defined; the glossary's link leads to that cell."""
+    glossary = next(cell.source for cell in read(MAP).cells if cell.id == "glossary")
+    rows = re.findall(
+        r"^\| ([^|]+?) \| .{15,} \| \[[^]]*\]\(([\w]+)\.ipynb#cell-id=([\w-]+)\) \|$", glossary, re.MULTILINE
+    )
+    first = {word.lower(): (notebook, cell) for word, notebook, cell in rows}
+    assert len(first) == len(rows) > 40, "a word stands twice"
+    seen = {}
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown" and not cell.id.startswith("ex"):
+            for word in words_in_bold(cell):
+                assert word.lower() in first, f"{cell.id}: the glossary lacks {word}"
+                assert word.lower() not in seen, f"{word} is bold in {seen[word.lower()]} and in {cell.id}"
+                seen[word.lower()] = cell.id
+    for word, (notebook, cell) in first.items():
+        assert notebook != path.stem or seen.get(word) == cell, f"{word} is bold in {seen.get(word)}, not in {cell}"
 
 
 @pytest.mark.parametrize(("chapter", "answers"), list(zip(CHAPTERS, ANSWERS, strict=False)), ids=lambda p: p.stem)

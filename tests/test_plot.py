@@ -341,6 +341,14 @@ def test_diagrams_name_their_parts():
     assert {"$z_n$", "$x_n$", r"$\pi$", r"$\mu_k$", r"$\Sigma_k$", "$N$ eruptions", "$K$ kinds"} <= set(words[1])
 
 
+def test_the_road_has_six_stations():
+    axes = diagrams.road().axes
+    assert [ax.get_title(loc="left")[0] for ax in axes] == list("123456")
+    for ax in axes:
+        hidden, by = [text.get_text() for text in ax.texts if ":" in text.get_text()]
+        assert hidden.startswith("hidden: ") and by.startswith("completed by: ")
+
+
 def test_sharp_does_nothing_outside_of_a_notebook():
     before = dict(plt.rcParams)
     plot.sharp()

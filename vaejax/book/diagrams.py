@@ -5,11 +5,36 @@ a plate: what is in it is repeated.
 """
 
 import matplotlib.pyplot as plt
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+import numpy as np
+from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch
 
 from vaejax.book.plot import DATA, MODEL, POSTERIOR, QUIET, TRUTH
 
 SHADE = "#d9dfe4"  # of what was observed
+STATIONS = (  # chapter, model, what is hidden, who completes it
+    ("1  one Gaussian", "hidden: nothing", "completed by: nobody"),
+    ("2  a mixture", "hidden: a label", "completed by: every label"),
+    ("3  PCA", "hidden: a place on a line", "completed by: its shadow"),
+    ("4  linear Gaussian", "hidden: a place, and noise", "completed by: an exact Gaussian"),
+    ("5  nonlinear Gaussian", "hidden: a place on a bend", "completed by: a grid, or a fit for each $x$"),
+    ("6  the VAE", "hidden: a place on a bend", "completed by: one encoder for all $x$"),
+)
+
+
+def road():
+    """The six chapters as six small pictures: what is hidden behind the same data, and who fills it in."""
+    fig, axes = plt.subplots(2, 3, figsize=(7.6, 4.9))
+    noise = np.random.default_rng(3).standard_normal((2, 40))
+    along = np.linspace(-1, 1, 40)
+    scenes = (_one_bell, _two_kinds, _shadows, _noisy_line, _bend, _encoder)
+    for ax, scene, (name, hidden, by) in zip(axes.flat, scenes, STATIONS, strict=True):
+        scene(ax, along, noise)
+        ax.set(xlim=(-1.35, 1.35), ylim=(-1.1, 1.1), xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.set_title(name, loc="left", fontsize=11, color=TRUTH)
+        ax.text(-1.35, -1.3, hidden, fontsize=8.5, color=POSTERIOR, va="top")
+        ax.text(-1.35, -1.58, by, fontsize=8.5, color=TRUTH, va="top")
+    return fig
 
 
 def complete_the_data():
@@ -74,3 +99,55 @@ def _plate(ax, x, y, width, height, name):
 def _arrow(ax, start, end, **options):
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color="#55606a", linewidth=1.3,
                                  shrinkA=1, shrinkB=1, **options))  # fmt: skip
+
+
+def _dots(ax, x, y):
+    ax.scatter(x, y, s=9, color=DATA, linewidths=0, alpha=0.8)
+
+
+def _one_bell(ax, along, noise):
+    _dots(ax, 0.45 * noise[0], np.full(40, -0.75))
+    x = np.linspace(-1.3, 1.3, 100)
+    ax.plot(x, 1.5 * np.exp(-(x**2) / 0.4) - 0.65, color=MODEL)
+
+
+def _two_kinds(ax, along, noise):
+    for side, part in ((-1, slice(0, 16)), (1, slice(16, 40))):
+        _dots(ax, 0.65 * side + 0.16 * noise[0, part], 0.45 * side + 0.18 * noise[1, part])
+        ax.add_patch(Ellipse((0.65 * side, 0.45 * side), 0.9, 1.0, facecolor="none", edgecolor=MODEL, linewidth=1.6))
+    ax.text(0, 0, "?", color=POSTERIOR, fontsize=15, ha="center", va="center")
+
+
+def _shadows(ax, along, noise):
+    x, y = along, 0.6 * along + 0.28 * noise[1]
+    foot = (x + 0.6 * y) / 1.36
+    ax.plot([-1.25, 1.25], [-0.75, 0.75], color=MODEL)
+    ax.plot([x, foot], [y, 0.6 * foot], color=QUIET, linewidth=0.9, zorder=0)
+    _dots(ax, x, y)
+
+
+def _noisy_line(ax, along, noise):
+    ax.plot([-1.25, 1.25], [-0.75, 0.75], color=MODEL)
+    for scale in (0.35, 0.6):
+        ax.add_patch(Ellipse((0.55, 0.33), 2 * scale, 1.1 * scale, facecolor="none", edgecolor=MODEL, alpha=0.6))
+    _dots(ax, along + 0.16 * noise[0], 0.6 * along + 0.22 * noise[1])
+    ax.plot([0.05, 0.75], [0.03, 0.45], color=POSTERIOR, linewidth=4, solid_capstyle="round", alpha=0.8)
+
+
+def _bend(ax, along, noise):
+    x = np.linspace(-1.15, 1.15, 100)
+    ax.plot(x, 1.3 * x**2 - 0.85, color=MODEL)
+    _dots(ax, along + 0.07 * noise[0], 1.3 * along**2 - 0.85 + 0.11 * noise[1])
+    for side in (-1, 1):
+        x = side * np.linspace(0.55, 0.85, 20)
+        ax.plot(x, 1.3 * x**2 - 0.85, color=POSTERIOR, linewidth=4, solid_capstyle="round", alpha=0.8)
+    ax.plot(0, 0.35, "o", color=TRUTH, markersize=5)
+
+
+def _encoder(ax, along, noise):
+    for x, name, colour in ((-1.05, "$x$", DATA), (0, "$z$", POSTERIOR), (1.05, r"$\hat x$", MODEL)):
+        ax.add_patch(Circle((x, 0.05), 0.26, facecolor="white", edgecolor=colour, linewidth=1.6))
+        ax.text(x, 0.05, name, ha="center", va="center", fontsize=12)
+    for x, name, colour in ((-0.78, "encoder", POSTERIOR), (0.27, "decoder", MODEL)):
+        _arrow(ax, (x, 0.05), (x + 0.5, 0.05))
+        ax.text(x + 0.25, 0.45, name, ha="center", fontsize=8.5, color=colour)
