@@ -15,7 +15,7 @@ STATIONS = (  # chapter, model, what is hidden, who completes it
     ("1  one Gaussian", "hidden: nothing", "completed by: nobody"),
     ("2  a mixture", "hidden: a label", "completed by: every label"),
     ("3  PCA", "hidden: a place on a line", "completed by: its shadow"),
-    ("4  linear Gaussian", "hidden: a place, and noise", "completed by: an exact Gaussian"),
+    ("4  linear Gaussian", "hidden: a place on a line", "completed by: an exact Gaussian"),
     ("5  nonlinear Gaussian", "hidden: a place on a bend", "completed by: a grid, or a fit for each $x$"),
     ("6  the VAE", "hidden: a place on a bend", "completed by: one encoder for all $x$"),
 )
