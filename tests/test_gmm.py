@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
 import vaejax as vj
-from vaejax import gmm, gmm_fast
+from vaejax import gmm, gmm_fast, numerics
 
 
 def random_params(rng, num_components, num_features):
@@ -110,8 +110,9 @@ def test_the_fast_averages_are_the_plain_ones(stored, seed, num_examples):
     params = params._replace(log_pi=params.log_pi + 3)  # off the simplex, as gradient ascent leaves it
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gmm_fast, "STORED_BYTES", stored)
+        patch.setitem(numerics.CHUNK_BYTES, "cpu", 2**12)  # so that the last of three chunks is filled up
         prepared = vj.prepare(gmm.GMM, xs)
-    assert prepared.content.chunks.shape[1] == (6 if stored else 2)
+    assert prepared.content.chunks.shape == (-(-num_examples // 512), 6 if stored else 2, min(num_examples, 512))
     plain = vj.e_step(gmm.GMM, params, xs)
     for lost in (gmm_fast.LOST_NATS, -1.0):  # expanded squares, or the precise form
         with pytest.MonkeyPatch.context() as patch:
