@@ -33,6 +33,7 @@ LONG = ", of `make test-long`"
 TESTS = {  # where a module has not one file of tests under its own name
     "pca": ["linear_gaussian"],
     "gmm_fast": ["gmm"],
+    "bounds": ["bounds", "vae"],
     "expectation": ["expectation", "fit", "mapped", "sharding"],
     "book/data": ["data"],
     "book/check": ["check"],
