@@ -273,7 +273,7 @@ def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long wa
     for i, (bound, start, end) in enumerate(zip(bounds, walk, walk[1:], strict=False)):
         ax.plot(x, bound, color=MODEL, linewidth=1.4, alpha=0.5 + 0.5 * i / len(bounds), linestyle=DASHES[i % 3])
         ax.plot(start, heights[i, 0], "o", color=TRUTH, zorder=5)
-        ax.annotate(f"{start:.0f}", (start, heights[i, 0]), (-5, 6), textcoords="offset points", ha="right")
+        ax.annotate(f"{start:.3g}", (start, heights[i, 0]), (-5, 6), textcoords="offset points", ha="right")
         ax.plot(end, heights[i, 1], "v", color=MODEL, zorder=5)
         if i + 1 < len(bounds):
             ax.annotate("", (end, heights[i + 1, 0]), (end, heights[i, 1]),
