@@ -300,7 +300,9 @@ def named_lines(x, ys, names, *, title, xlabel="step", ylabel="nats per eruption
     for y, name, colour, style, place in zip(ys, names, colours, styles, places, strict=True):
         ax.plot(x, y, color=colour, linestyle=style, marker=marker, linewidth=1.8)
         at = len(x) - 1 if place is None else np.abs(x - place).argmin()
-        shift = {"xytext": (5, 0), "va": "center"} if place is None else {"xytext": (4, 6)}
+        rises = y[at] > y[max(at - 1, 0)]  # then the room is below
+        shift = {"xytext": (8, -8) if rises else (4, 6), "va": "top" if rises else "bottom"}
+        shift = {"xytext": (5, 0), "va": "center"} if place is None else shift
         ax.annotate(name, (x[at], y[at]), textcoords="offset points", color=colour, **shift)
     if level is not None:
         ax.axhline(level, color=TRUTH, linestyle=":")
@@ -352,6 +354,7 @@ def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long wa
     for i, (bound, start, end) in enumerate(zip(bounds, walk, walk[1:], strict=False)):
         ax.plot(x, bound, color=MODEL, linewidth=1.4, alpha=0.5 + 0.5 * i / len(bounds), linestyle=DASHES[i % 3])
         ax.plot(start, heights[i, 0], "o", color=TRUTH, zorder=5)
+        ax.annotate(f"{start:.3g}", (start, heights[i, 0]), (-5, 6), textcoords="offset points", ha="right")
         ax.plot(end, heights[i, 1], "v", color=MODEL, zorder=5)
         if i + 1 < len(bounds):
             ax.annotate("", (end, heights[i + 1, 0]), (end, heights[i, 1]),
