@@ -335,6 +335,12 @@ def test_coverage_names_cells_that_teach_and_check():
                 f"{row['id']}: {row['cell']} checks nothing"
             )
             assert "ok: " in printed(cell) or cell.id.startswith("ex-"), row["id"]
+            claims = re.findall(r"^ok: ([^|\n]*)", printed(cell), re.MULTILINE)
+            of_the_second = row["notebook"].split("/")[-1] in [*SECOND, "side_roads"]
+            assert bool(row["claim"]) == of_the_second, f"{row['id']}: {row['cell']}, and the claim is {row['claim']!r}"
+            assert any(row["claim"] in claim for claim in claims) or not of_the_second, (
+                f"{row['id']}: {row['cell']} does not claim {row['claim']!r}"
+            )
         else:
             assert cell.cell_type == "markdown", row["id"]
 
