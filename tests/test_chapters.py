@@ -26,7 +26,7 @@ SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
 # Chapters of the second edition: show, then check.
-SECOND = ["01_maximum_likelihood"]
+SECOND = ["01_maximum_likelihood", "03_pca"]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = {"02_em_gaussian_mixture:speed"}
 
