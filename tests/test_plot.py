@@ -389,13 +389,114 @@ def test_space_draws_points_shadows_and_an_ellipsoid_with_these_axes():
     points, turn = rng.standard_normal((4, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
     lengths = np.array([3.0, 2, 1])
     ax = plot.space(points, points * [1, 1, 0], turn * lengths, labels=["a", "b", "c"]).axes[0]
-    wire, grey, blue, plane = ax.collections
+    wire, grey, blue, plane, *arrows = ax.collections
     surface = np.concatenate([np.array(segment) for segment in wire._segments3d])
     np.testing.assert_allclose((((surface @ turn) / lengths) ** 2).sum(1), 1)
     np.testing.assert_array_equal(np.array(blue._offsets3d).T, points)
     np.testing.assert_array_equal(np.array(grey._offsets3d).T, points * [1, 1, 0])
     np.testing.assert_allclose(plane._faces[..., 2], 0, atol=1e-12)
-    assert legend(ax) == ["ellipsoid", "shadows", "points"]
+    assert len(arrows) == 3 and [text.get_text() for text in ax.texts] == ["1", "2", "3"]
+    for arrow, axis in zip(arrows, (turn * lengths).T, strict=True):
+        np.testing.assert_allclose(np.array(arrow._segments3d[0]), [axis, [0, 0, 0]], atol=1e-12)
+
+
+def test_lines_pass_through_their_feet_and_show_the_way_of_the_chosen_points():
+    points = np.random.default_rng(0).standard_normal((6, 2))
+    feet = [np.outer(points[:, 0], [1, 0.5]), np.outer(points @ [0.6, 0.8], [0.6, 0.8])]
+    ax = plot.lines(points, feet, ["a", "b"], chosen=[4, 1], xlabel="x", ylabel="y", title="t").axes[0]
+    for foot, ways, line in zip(feet, (ax.lines[:2], ax.lines[3:5]), (ax.lines[2], ax.lines[5]), strict=True):
+        for way, i in zip(ways, (4, 1), strict=True):
+            np.testing.assert_allclose(way.get_xydata(), [points[i], foot[i]])
+        x, y = line.get_data()
+        np.testing.assert_allclose(y / x, foot[0, 1] / foot[0, 0])
+    assert ax.lines[2].get_linestyle() != ax.lines[5].get_linestyle()
+    assert [text.get_text() for text in ax.texts] == ["a", "b"] and ax.get_aspect() == 1
+
+
+def test_stretch_shows_where_a_matrix_takes_the_circle_and_its_axes():
+    C = np.array([[2.0, 1], [1, 2]])
+    axes = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+    ax = plot.stretch(C, axes, ["long", "short"], title="t").axes[0]
+    circle, image = (line.get_xydata() for line in ax.lines)
+    np.testing.assert_allclose(image, circle @ C)
+    arrows, *ends = ax.collections
+    starts = arrows.XY
+    np.testing.assert_allclose(np.stack([arrows.U, arrows.V], 1), starts @ C - starts)
+    for end, axis in zip(ends, [C @ axes[:, 0], axes[:, 0], C @ axes[:, 1], axes[:, 1]], strict=True):
+        np.testing.assert_allclose([end.U[0], end.V[0]], axis)
+    assert [text.get_text() for text in ax.texts] == ["long", "short", "w"]
+
+
+def test_upright_draws_the_points_and_a_line_along_each_direction():
+    points = np.random.default_rng(0).standard_normal((9, 3)) * [3, 2, 0.1]
+    ax = plot.upright(points, [[1, 0, 0], [0, 0, 2]], ["flat", "up"], title="t").axes[0]
+    np.testing.assert_array_equal(np.array(ax.collections[-1]._offsets3d).T, points)
+    for line, direction in zip(ax.lines, np.eye(3)[[0, 2]], strict=True):
+        ends = np.array(line.get_data_3d())
+        np.testing.assert_allclose(ends[:, 0], -ends[:, 1])
+        np.testing.assert_allclose(ends[:, 1] / np.linalg.norm(ends[:, 1]), direction)
+    assert [text.get_text() for text in ax.texts] == ["flat", "up"]
+
+
+def test_falls_draws_the_values_and_the_fall_that_was_predicted():
+    values = [8 * 0.5 ** np.arange(5.0), 3 * 0.1 ** np.arange(5.0)]
+    ax = plot.falls(values, [0.5, 0.1], ["a", "b"], xlabel="x", ylabel="y", title="t").axes[0]
+    assert ax.get_yscale() == "log" and [text.get_text() for text in ax.texts] == ["a", "b"]
+    for predicted, seen, row in zip(ax.lines[::2], ax.lines[1::2], values, strict=True):
+        np.testing.assert_allclose(predicted.get_ydata(), row)
+        np.testing.assert_array_equal(seen.get_ydata(), row)
+
+
+def test_scree_marks_where_enough_of_the_variance_is_held():
+    left, right = plot.scree([5.0, 3, 1, 1], share=0.9, title="t").axes
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), [5, 3, 1, 1])
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [[0, 0], [1, 0.5], [2, 0.8], [3, 0.9], [4, 1]])
+    np.testing.assert_allclose(right.lines[2].get_xydata(), [[3, 0.9]])
+    assert left.get_yscale() == "log" and right.texts[0].get_text() == "3 directions hold 90%"
+
+
+def test_strips_name_their_rows_and_columns():
+    rows = np.random.default_rng(0).random((2, 3, 4, 4)) * 1.5 - 0.2
+    fig = plot.strips([rows[0], rows[1][:2]], ["a", "b"], titles=[1, 2, 3], title="t")
+    shown = [ax.images[0].get_array() for ax in fig.axes if ax.images]
+    np.testing.assert_array_equal(shown, np.clip([*rows[0], *rows[1][:2]], 0, 1))
+    assert [ax.get_ylabel() for ax in fig.axes] == ["a", "", "", "b", "", ""]
+    assert [ax.get_title() for ax in fig.axes[:3]] == ["1", "2", "3"]
+
+
+def test_directions_as_greys_have_zero_in_the_middle():
+    np.testing.assert_allclose(plot.signed([[-2, 0, 1], [0, 4, 0]]), [[0, 0.5, 0.75], [0.5, 1, 0.5]])
+
+
+def test_groups_of_errors_are_counted_as_shares_beside_the_mark():
+    groups = [[1, 1.1, 1.2, 100], [50.0, 60]]
+    names = {"mark": 10, "mark_name": "alarm", "xlabel": "x", "title": "t"}
+    ax = plot.error_groups(groups, ["a", "b"], **names).axes[0]
+    heights = [bar.get_height() for bar in ax.patches]
+    assert ax.get_xscale() == "log" and len(heights) == 98
+    np.testing.assert_allclose([sum(heights[:49]), sum(heights[49:])], 1)
+    assert set(ax.lines[0].get_xdata()) == {10} and [t.get_text() for t in ax.texts] == ["a", "b", "alarm"]
+
+
+def test_numeral_panels_stand_where_the_points_are():
+    points = np.random.default_rng(0).random((2, 4, 2))
+    left, right = plot.numeral_panels(points, [3, 0, 3, 9], ["a", "b"], xlabel="x", ylabel="y").axes
+    for ax, panel in ((left, points[0]), (right, points[1])):
+        np.testing.assert_array_equal([text.get_position() for text in ax.texts], panel)
+        assert [text.get_text() for text in ax.texts] == ["3", "0", "3", "9"]
+
+
+def test_an_autoencoder_is_drawn_from_its_picture_to_the_copy():
+    picture, copy = np.random.default_rng(0).random((2, 5, 5))
+    ax = plot.autoencoder(picture, copy, [25, 9, 2, 9, 25], title="t").axes[0]
+    np.testing.assert_array_equal([image.get_array() for image in ax.images], [picture, copy])
+    words = [text.get_text() for text in ax.texts]
+    assert words[:5] == ["25", "9", "2", "9", "25"] and {"encoder", "decoder", "x", "copy of x"} < set(words)
+    assert len(ax.lines) == 9 * 6 + 6 * 2 + 2 * 6 + 6 * 9
+
+
+def test_curves_may_stand_on_a_log_axis():
+    assert plot.curve([1, 2], [3, 4], xlabel="x", ylabel="y", yscale="log").axes[0].get_yscale() == "log"
 
 
 def test_paths_draws_what_was_seen_what_was_not_and_the_path():
@@ -443,7 +544,7 @@ def test_what_is_left_out_is_not_drawn():
     assert not ax.lines and not ax.texts and ax.get_aspect() == "auto"
     assert not plot.histogram([1.0], bins=[0, 2], xlabel="x").axes[0].lines
     one, other = plot.paths(points, points[:0], [points, points], ["a", "b"]).axes
-    assert one.get_legend() is None and (one.get_title(), other.get_title()) == ("a", "b")
+    assert one.get_legend() is None and [ax.get_title("left") for ax in (one, other)] == ["a", "b"]
     assert legend(plot.paths(points, points, [points], ["a"]).axes[0]) == ["kept back", "seen"]
 
 
@@ -533,6 +634,28 @@ REFUSED = {
     "two names": (
         lambda: plot.space(np.ones((4, 3)), np.ones((4, 3)), np.eye(3), labels="ab"),
         "labels: got 2, expected 3",
+    ),
+    "lines": (
+        lambda: plot.lines(FIVE, [FIVE[:2]], ["a"], chosen=[0], title="t", **XY),
+        "feet[0]: got shape (2, 2), expected (5, 2)",
+    ),
+    "a stretch": (
+        lambda: plot.stretch(np.eye(3), np.eye(2), "ab", title="t"),
+        "matrix: got shape (3, 3), expected (2, 2)",
+    ),
+    "upright": (lambda: plot.upright(FIVE, np.eye(3), "abc", title="t"), "points: got shape (5, 2), expected (N, 3)"),
+    "falls": (lambda: plot.falls([[1, 2]], [1, 2], ["a"], title="t", **XY), "factors: got 2, expected 1, one for each"),
+    "scree": (lambda: plot.scree(FIVE, share=0.9, title="t"), "variances: got shape (5, 2), expected (D,)"),
+    "strips": (lambda: plot.strips([np.zeros((3, 4))], ["a"]), "rows[0]: got shape (3, 4), expected (M, H, W)"),
+    "names of strips": (lambda: plot.strips(np.zeros((2, 1, 4, 4)), ["a"]), "names: got 1, expected 2"),
+    "signed": (lambda: plot.signed([1, 2]), "directions: got shape (2,), expected (M, D)"),
+    "numeral panels": (
+        lambda: plot.numeral_panels([FIVE], [1], ["a"], **XY),
+        "labels: got shape (1,), expected (5,)",
+    ),
+    "an autoencoder": (
+        lambda: plot.autoencoder(np.eye(2), np.eye(2), [1, 2], title="t"),
+        "sizes: got 2, expected 5, one for each",
     ),
     "paths": (lambda: plot.paths(FIVE, FIVE, [FIVE[0]], "a"), "paths[0]: got shape (2,), expected (T, 2)"),
     "unseen": (lambda: plot.paths(FIVE, [], [FIVE], "a"), "unseen: got shape (0,), expected (M, 2)"),

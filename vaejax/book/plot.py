@@ -22,7 +22,7 @@ def curve(x, y, **options):
 
 
 def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, mark_label=None, dots=None,
-           dots_label=None, title=None, colours=None):  # fmt: skip
+           dots_label=None, title=None, colours=None, yscale=None):  # fmt: skip
     """Lines through (x, y) for each y of `ys`; `labels` None draws many alike, thin, without names.
 
     `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points, `colours` one for each line.
@@ -39,6 +39,7 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
         ax.plot(x, y, marker=marker, label=label, **style)
     if dots is not None:
         ax.plot(*dots, "o", color=MODEL, markersize=5, label=dots_label, zorder=3)
+    ax.set_yscale(yscale or "linear")
     ax.set(ylim=ylim)
     ax.set_title(title, loc="left")
     _finish(ax, xlabel, ylabel, mark, mark_label)
@@ -528,19 +529,73 @@ def _weighted(ax, points, weight):
                linewidths=0.2)  # fmt: skip
 
 
-def shadows(points, shadows, *, xlabel, ylabel):
+def shadows(points, shadows, *, xlabel, ylabel, title=None):
     """Points (N, 2), their shadows (N, 2) on a line, and the way from each point to its shadow, to scale."""
     points, shadows = _array("points", points, "N", 2), _array("shadows", shadows, len(points), 2)
-    fig, ax = plt.subplots(figsize=(5, 4.4))
-    ax.plot(*np.stack([points, shadows], 1).transpose(2, 1, 0), color="0.6", linewidth=0.7, zorder=1)
+    fig, ax = plt.subplots(figsize=(5.4, 4.6))
+    ax.plot(*np.stack([points, shadows], 1).transpose(2, 1, 0), color=QUIET, linewidth=0.8, zorder=1)
     ends = shadows[[shadows[:, 0].argmin(), shadows[:, 0].argmax()]]
-    ax.plot(*ends.T, color=MARK["color"], zorder=2)
-    ax.scatter(points[:, 0], points[:, 1], s=10, color="C0", linewidths=0, zorder=3)
+    ax.plot(*ends.T, color=MODEL, linewidth=2, zorder=2)
+    ax.scatter(points[:, 0], points[:, 1], s=12, color=DATA, linewidths=0, zorder=3)
     ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
+    ax.set_title(title, loc="left")
     return fig
 
 
-def space(points, shadows, axes, *, labels):
+def lines(points, feet, names, *, chosen, xlabel, ylabel, title):
+    """Points (N, 2) and lines, each given by where the points fall on it (N, 2); for the `chosen` points the way there.
+
+    To scale. Lines differ in their dashes and carry their names.
+    """
+    points, feet = _array("points", points, "N", 2), _arrays("feet", feet, len(points), 2)
+    _one_each("names", names, feet)
+    chosen = list(chosen)
+    fig, ax = plt.subplots(figsize=(6.4, 5))
+    ax.scatter(points[:, 0], points[:, 1], s=14, color=DATA, alpha=0.7, linewidths=0, zorder=2)
+    low, high = points.min() - 0.2, points.max() + 0.2
+    for i, (foot, name) in enumerate(zip(feet, names, strict=True)):
+        first, last = foot[foot[:, 0].argmin()], foot[foot[:, 0].argmax()]
+        step = (last - first) / np.abs(last - first).max()
+        x = np.array([low, high])
+        y = first[1] + (x - first[0]) * step[1] / step[0]
+        ways = np.stack([points[chosen], foot[chosen]], 1).transpose(2, 1, 0)
+        ax.plot(*ways, color=MODEL, linewidth=1, linestyle=DASHES[i % 3], zorder=1)
+        ax.plot(x, y, color=MODEL, linewidth=2, linestyle=DASHES[i % 3], zorder=3)
+        angle = np.rad2deg(np.arctan2(step[1], step[0]))
+        halo = [withStroke(linewidth=3, foreground="white", alpha=0.9)]
+        place = (low + 0.1, y[0] + 0.1 / (high - low) * (y[1] - y[0]))
+        style = {"color": MODEL, "ha": "left", "va": "bottom", "path_effects": halo, "zorder": 5}
+        ax.text(*place, name, rotation=angle, rotation_mode="anchor", **style)
+    ax.set(aspect="equal", xlim=(low, high), ylim=(low, high), xlabel=xlabel, ylabel=ylabel)
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def stretch(matrix, axes, names, *, title):
+    """What a symmetric matrix (2, 2) does to directions of length one: arrows from w to C w, and the `axes` (2, K) that
+    it only makes longer or shorter, with their names. To scale."""
+    matrix, axes = _array("matrix", matrix, 2, 2), _array("axes", axes, 2, "K")
+    _one_each("names", names, axes.T)
+    angle = np.linspace(0, 2 * np.pi, 201)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    fig, ax = plt.subplots(figsize=(5, 4.6))
+    ax.plot(*circle, color=DATA, linewidth=1.2)
+    ax.plot(*(matrix @ circle), color=MODEL, linewidth=2)
+    starts = circle[:, 5:-1:10]
+    ax.quiver(*starts, *(matrix @ starts - starts), color=QUIET, angles="xy", scale_units="xy", scale=1, width=0.005)
+    for axis, name in zip(axes.T, names, strict=True):
+        for end, colour, width, order in ((matrix @ axis, MODEL, 0.012, 3), (axis, TRUTH, 0.008, 4)):
+            ax.quiver(0, 0, *end, color=colour, angles="xy", scale_units="xy", scale=1, width=width, zorder=order)
+        far = max(matrix @ axis, axis, key=np.linalg.norm)
+        _name(ax, name, far, (6 * np.sign(far[0]), 6), MODEL, ha="left" if far[0] >= 0 else "right")
+    _name(ax, "w", circle[:, 165], (-8, -12), DATA)
+    far = np.abs(matrix @ circle).max() + 0.25
+    ax.set(aspect="equal", xlim=(-far, far), ylim=(-far, far))
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def space(points, shadows, axes, *, labels, title=None):
     """Points (N, 3), their shadows on a plane, and the ellipsoid around 0 with the columns of axes (3, 3) as half-axes.
 
     Seen from a little above the plane, across its longer direction.
@@ -548,37 +603,205 @@ def space(points, shadows, axes, *, labels):
     points, shadows = _array("points", points, "N", 3), _array("shadows", shadows, len(points), 3)
     axes = _array("axes", axes, 3, 3)
     _one_each("labels", labels, axes)
-    fig = plt.figure(figsize=(6.2, 5))
-    ax = fig.add_subplot(projection="3d")
+    fig = plt.figure(figsize=(7, 5.4))
+    ax = fig.add_subplot(projection="3d", computed_zorder=False)
     around, down = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
     sphere = np.stack([np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)])
-    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color="C1", linewidth=0.4, alpha=0.7, label="ellipsoid")
+    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color=MODEL, linewidth=0.4, alpha=0.55)
     for pair in np.stack([points, shadows], 1):
-        ax.plot(*pair.T, color="0.6", linewidth=0.6)
-    ax.scatter(*shadows.T, s=6, color="0.55", depthshade=False, label="shadows")
-    ax.scatter(*points.T, s=10, color="C0", depthshade=False, label="points")
+        ax.plot(*pair.T, color=QUIET, linewidth=0.7)
+    ax.scatter(*shadows.T, s=7, color=QUIET, depthshade=False)
+    ax.scatter(*points.T, s=12, color=DATA, depthshade=False)
     long, short, normal = np.linalg.svd(shadows, full_matrices=False)[2]
     corners = 3 * np.array([long + short, long - short, -long - short, -long + short])
-    ax.plot_trisurf(*corners.T, triangles=[[0, 1, 2], [0, 2, 3]], color="0.5", alpha=0.15)
+    ax.plot_trisurf(*corners.T, triangles=[[0, 1, 2], [0, 2, 3]], color=QUIET, alpha=0.25)
+    for i, axis in enumerate(axes.T):
+        ax.quiver(0, 0, 0, *axis, color=MODEL, linewidth=2.2, arrow_length_ratio=0.12)
+        ax.text(*(1.15 * axis), f"{i + 1}", color=MODEL, fontsize=12, fontweight="bold", ha="center")
     eye = short + 0.35 * normal * np.sign(normal[2])
     eye = eye / np.linalg.norm(eye) * np.sign(eye[2])
     ax.view_init(elev=np.rad2deg(np.arcsin(eye[2])), azim=np.rad2deg(np.arctan2(eye[1], eye[0])))
-    ax.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2], aspect="equal")
-    ax.legend(loc="upper left")
+    ax.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2])
+    _fill_box(ax, points, 1.2)
+    fig.suptitle(title, x=0.02, ha="left", fontsize=ax.title.get_fontsize())
+    return fig
+
+
+def upright(points, directions, names, *, title):
+    """Points (N, 3) around 0, and a line through 0 along each of the directions (K, 3), with its name."""
+    points, directions = _array("points", points, "N", 3), _array("directions", directions, "K", 3)
+    _one_each("names", names, directions)
+    fig = plt.figure(figsize=(7, 4.4))
+    ax = fig.add_subplot(projection="3d", computed_zorder=False)
+    disc = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    around = np.linspace(0, 2 * np.pi, 60)[:, None] + [0, np.pi / 2]
+    rim = 2 * np.cos(around) * disc[1][:2] / np.sqrt(len(points)) @ disc[2][:2]
+    ax.plot_trisurf(*rim.T, color=QUIET, alpha=0.35, linewidth=0)
+    ax.scatter(*points.T, s=7, color=DATA, alpha=0.7, depthshade=False, linewidths=0)
+    reach = 1.05 * np.abs(points).max()
+    for i, (direction, name) in enumerate(zip(directions, names, strict=True)):
+        end = direction * reach * (0.45 if i else 0.95) / np.linalg.norm(direction)
+        ax.plot(*np.stack([-end, end], 1), color=MODEL, linestyle=DASHES[i % 3], linewidth=2.5)
+        ax.text(*(1.04 * end), name, color=MODEL, ha="center" if i else "left", va="bottom" if i else "center")
+    ax.view_init(elev=13, azim=-75)
+    ax.set_axis_off()
+    _fill_box(ax, np.append(points, [[0, 0, 0.5 * reach], [0, 0, -0.5 * reach]], 0), 1.5)
+    fig.suptitle(title, x=0.02, ha="left", fontsize=ax.title.get_fontsize())
+    return fig
+
+
+def _fill_box(ax, points, zoom):
+    low, high = points.min(0), points.max(0)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    ax.set_box_aspect(high - low, zoom=zoom)
+
+
+def falls(values, factors, names, *, xlabel, ylabel, title):
+    """Numbers that shrink, each a row (T,), on a log axis, and dashed how each would with its factor in every step."""
+    values, factors = _arrays("values", values, "T"), _array("factors", factors, "K")
+    _one_each("names", names, values)
+    _one_each("factors", factors, values)
+    fig, ax = plt.subplots()
+    for i, (row, factor, name) in enumerate(zip(values, factors, names, strict=True)):
+        t = np.arange(len(row))
+        ax.semilogy(t, row[-1] * factor ** (t - t[-1]), color=TRUTH, linestyle=DASHES[1], linewidth=1)
+        ax.semilogy(t, row, "os"[i % 2], color=MODEL, markersize=6, fillstyle=["full", "none"][i % 2])
+        near = 2 * len(t) // 3
+        _name(ax, name, (t[near], row[near]), (8, 6), MODEL, ha="left")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def scree(variances, *, share, title):
+    """Variances (D,) in falling order, on a log axis, and the share of the total that the first ones hold.
+
+    The place where that reaches `share` is marked.
+    """
+    variances = _array("variances", variances, "D")
+    held = np.cumsum(variances) / variances.sum()
+    enough = int((held < share).sum()) + 1
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
+    shown = variances > variances[0] * 1e-6
+    number = np.arange(1, len(variances) + 1)
+    left.semilogy(number[shown], variances[shown], color=DATA, linewidth=2)
+    right.plot(np.append(0, number), np.append(0, held), color=DATA, linewidth=2)
+    right.plot([enough, enough, 0], [0, share, share], color=QUIET, linewidth=1)
+    right.plot([enough], [share], "o", color=MODEL)
+    _name(right, f"{enough} directions hold {share:.0%}", (enough, share), (12, -14), MODEL, ha="left")
+    left.set(xlabel="direction", ylabel="variance along it", title="")
+    right.set(xlabel="directions kept", ylabel="share of the variance", ylim=(0, 1.02), xlim=(0, None))
+    left.set_title(title, loc="left")
+    return fig
+
+
+def strips(rows, names, *, titles=None, title=None):
+    """Rows of grey images, each (M, H, W), 0 black to 1 white, with names, and `titles` over the columns."""
+    rows = [np.clip(row, 0, 1) for row in _arrays("rows", rows, "M", "H", "W")]
+    _one_each("names", names, rows)
+    most = max(map(len, rows))
+    if titles is not None:
+        _one_each("titles", titles, range(most))
+    fig, axes = plt.subplots(len(rows), most, figsize=(8, 8.8 / (most + 2) * len(rows) + 0.5), squeeze=False)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    for line, row, name in zip(axes, rows, names, strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for ax, picture in zip(line, row, strict=False):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    for ax, column in zip(axes[0], titles if titles is not None else [], strict=False):
+        ax.set_title(column, fontsize=10)
+    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    return fig
+
+
+def signed(directions):
+    """Directions (M, D) as greys in which zero is 0.5: for `strips`."""
+    directions = _array("directions", directions, "M", "D")
+    return 0.5 + 0.5 * directions / np.abs(directions).max(1, keepdims=True)
+
+
+def error_groups(groups, names, *, mark, mark_name, xlabel, title):
+    """How errors (N,) of several groups are spread, on a log axis: the first group is what was fitted, and
+    `mark` a threshold."""
+    groups = _arrays("groups", groups, "N")
+    _one_each("names", names, groups)
+    edges = np.geomspace(min(group.min() for group in groups), max(group.max() for group in groups) * 1.001, 50)
+    fig, ax = plt.subplots(figsize=(7, 3.4))
+    for i, (group, name) in enumerate(zip(groups, names, strict=True)):
+        colour = DATA if i == 0 else MODEL
+        heights = ax.hist(group, edges, weights=np.full(len(group), 1 / len(group)), color=colour, alpha=0.65,
+                          hatch=["", "", "//"][i % 3], edgecolor="white", linewidth=0.3)[0]  # fmt: skip
+        top = heights.argmax()
+        _name(ax, name, (np.sqrt(edges[top] * edges[top + 1]), heights[top]), (0, 4), colour)
+    ax.axvline(mark, color=TRUTH, linestyle=DASHES[1], linewidth=1.2)
+    ax.set(xscale="log", xlabel=xlabel, ylabel="share of the images")
+    ax.margins(y=0.15)
+    _name(ax, mark_name, (mark, ax.get_ylim()[1]), (4, -10), TRUTH, ha="left")
+    ax.set_title(title, loc="left")
+    return fig
+
+
+def numeral_panels(panels, labels, titles, *, xlabel, ylabel):
+    """Point sets (N, 2) side by side, each point drawn as the numeral of its label (N,)."""
+    panels = _arrays("panels", panels, "N", 2)
+    labels = _array("labels", labels, len(panels[0])).astype(int)
+    _one_each("titles", titles, panels)
+    fig, axes = plt.subplots(1, len(panels), figsize=(8.2, 4.2), squeeze=False)
+    for ax, points, title in zip(axes[0], panels, titles, strict=True):
+        ax.scatter(points[:, 0], points[:, 1], s=0)
+        for (x, y), label in zip(points, labels, strict=True):
+            ax.text(x, y, str(label), color=f"C{label % 7}", fontsize=8, ha="center", va="center", clip_on=True)
+        low, high = np.percentile(points, [0.5, 99.5], axis=0)
+        slack = 0.05 * (high - low)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set(xlim=(low[0] - slack[0], high[0] + slack[0]), ylim=(low[1] - slack[1], high[1] + slack[1]))
+        ax.set_title(title, loc="left")
+    return fig
+
+
+def autoencoder(picture, copy, sizes, *, title):
+    """An autoencoder drawn: an image (H, W), five layers of these `sizes`, the middle one the code, and the copy."""
+    picture, copy = _array("picture", picture, "H", "W"), _array("copy", copy, "H", "W")
+    _one_each("sizes", sizes, range(5))
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    ax.axis("off")
+    places = np.array([2.5, 4.1, 5.7, 7.3, 8.9])
+    columns = [np.linspace(-1, 1, n) * (n - 1) * 0.21 for n in (9, 6, 2, 6, 9)]
+    colours = [DATA, POSTERIOR, POSTERIOR, MODEL, MODEL]
+    for i in range(4):
+        for a in columns[i]:
+            for b in columns[i + 1]:
+                ax.plot(places[i : i + 2], [a, b], color=QUIET, linewidth=0.5, zorder=1)
+    for place, column, colour, size in zip(places, columns, colours, sizes, strict=True):
+        ax.scatter(np.full(len(column), place), column, s=90, color="white", edgecolors=colour, linewidths=2, zorder=2)
+        ax.text(place, -2.15, f"{size}", color=colour, ha="center", fontsize=11)
+    for place, text, colour in ((3.3, "encoder", POSTERIOR), (8.1, "decoder", MODEL)):
+        ax.text(place, 2.05, text, color=colour, ha="center", fontsize=12)
+    ax.text(5.7, 0.75, "bottleneck\ncode z", color=POSTERIOR, ha="center", fontsize=11)
+    for place, image, name, colour in ((0.9, picture, "x", DATA), (10.5, copy, "copy of x", MODEL)):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(place - 0.9, place + 0.9, -0.9, 0.9), zorder=3)
+        ax.text(place, 1.05, name, color=colour, ha="center", fontsize=12)
+    for start in (1.86, 9.14):
+        ax.annotate("", (start + 0.42, 0), (start, 0), arrowprops={"arrowstyle": "-|>", "color": DATA, "lw": 1.5})
+    ax.set(xlim=(-0.1, 11.5), ylim=(-2.4, 2.5), aspect="equal")
+    ax.set_title(title, loc="left")
     return fig
 
 
 def paths(seen, unseen, paths, titles):
-    """Points that were seen (N, 2) and not seen (M, 2), in a panel for each path (T, 2), drawn as a black line."""
+    """Points that were seen (N, 2) and not seen (M, 2), in a panel for each path (T, 2), drawn as a line."""
     seen, unseen = _array("seen", seen, "N", 2), _array("unseen", unseen, "M", 2)
     paths = _arrays("paths", paths, "T", 2)
     _one_each("titles", titles, paths)
     fig, axes = plt.subplots(1, len(paths), sharex=True, sharey=True, figsize=(3.2 * len(paths), 3.2), squeeze=False)
     for ax, path, title in zip(axes.flat, paths, titles, strict=True):
-        ax.scatter(*unseen.T, s=6, color="0.7", linewidths=0, label="kept back")
-        ax.scatter(*seen.T, s=6, color="C0", linewidths=0, label="seen")
-        ax.plot(*path.T, color="black", linewidth=1.2)
-        ax.set(title=title, aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
+        ax.scatter(*unseen.T, s=8, color=QUIET, linewidths=0, label="kept back")
+        ax.scatter(*seen.T, s=8, color=DATA, linewidths=0, label="seen")
+        ax.plot(*path.T, color=MODEL, linewidth=1.8)
+        ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
+        ax.set_title(title, loc="left")
         ax.label_outer()
     if len(unseen):
         axes.flat[0].legend(loc="upper left", fontsize=8)
