@@ -1,5 +1,7 @@
 """Figures of the chapters. Each function takes arrays and returns the figure; colours and sizes are in matplotlibrc."""
 
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -276,13 +278,9 @@ def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel, marginal=None, titl
 
 def sharp():
     """Within a notebook: from here on at twice the resolution, for dense screens. Elsewhere: nothing."""
-    try:
-        from IPython import get_ipython
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:
-        return
-    if get_ipython() is not None:
-        set_matplotlib_formats("retina")
+    if "inline" in plt.get_backend():
+        plt.switch_backend(plt.get_backend())  # so that it is loaded
+        sys.modules["matplotlib_inline.backend_inline"].set_matplotlib_formats("retina")
 
 
 def named_lines(x, ys, names, *, title, xlabel="step", ylabel="nats per eruption", colours=None, styles=None,
