@@ -139,9 +139,7 @@ def test_a_kernel_imports_nothing_of_the_book(path):
 
 @pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
 def test_the_book_imports_what_a_reader_has(path):
-    # one file downloads; one asks the notebook that it may run in for sharp figures
-    of_one = {"download": {"pooch", "requests"}, "plot": {"IPython", "matplotlib_inline"}}
-    allowed = {"numpy", "vaejax", "matplotlib", "tqdm"} | of_one.get(path.stem, set())
+    allowed = {"numpy", "vaejax", "matplotlib", "tqdm"} | ({"pooch", "requests"} if path.stem == "download" else set())
     assert {module.split(".")[0] for module in imported(path)} <= allowed
 
 
