@@ -430,12 +430,15 @@ def test_stretch_shows_where_a_matrix_takes_the_circle_and_its_axes():
 def test_upright_draws_the_points_and_a_line_along_each_direction():
     points = np.random.default_rng(0).standard_normal((9, 3)) * [3, 2, 0.1]
     ax = plot.upright(points, [[1, 0, 0], [0, 0, 2]], ["flat", "up"], title="t").axes[0]
-    np.testing.assert_array_equal(np.array(ax.collections[-1]._offsets3d).T, points)
+    shown = np.asarray(ax.collections[0].get_offsets())
+    view = np.linalg.lstsq(points, shown, rcond=None)[0]  # it is linear, and lines follow the same one
+    np.testing.assert_allclose(points @ view, shown, atol=1e-9)
     for line, direction in zip(ax.lines, np.eye(3)[[0, 2]], strict=True):
-        ends = np.array(line.get_data_3d())
-        np.testing.assert_allclose(ends[:, 0], -ends[:, 1])
-        np.testing.assert_allclose(ends[:, 1] / np.linalg.norm(ends[:, 1]), direction)
-    assert [text.get_text() for text in ax.texts] == ["flat", "up"]
+        start, end = line.get_xydata()
+        np.testing.assert_allclose(start, -end)
+        towards = direction @ view / np.linalg.norm(direction @ view)
+        np.testing.assert_allclose(end / np.linalg.norm(end), towards, atol=1e-9)
+    assert [text.get_text() for text in ax.texts] == ["flat", "up"] and ax.get_aspect() == 1
 
 
 def test_falls_draws_the_values_and_the_fall_that_was_predicted():

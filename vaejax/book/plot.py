@@ -626,25 +626,26 @@ def space(points, shadows, axes, *, labels, title=None):
 
 
 def upright(points, directions, names, *, title):
-    """Points (N, 3) around 0, and a line through 0 along each of the directions (K, 3), with its name."""
+    """Points (N, 3) around 0, seen from a little above, and a line through 0 along each of the directions (K, 3), with
+    its name. A grey disc holds most of the points, in the plane of their two wide directions."""
     points, directions = _array("points", points, "N", 3), _array("directions", directions, "K", 3)
     _one_each("names", names, directions)
-    fig = plt.figure(figsize=(7, 4.4))
-    ax = fig.add_subplot(projection="3d", computed_zorder=False)
-    disc = np.linalg.svd(points - points.mean(0), full_matrices=False)
-    around = np.linspace(0, 2 * np.pi, 60)[:, None] + [0, np.pi / 2]
-    rim = 2 * np.cos(around) * disc[1][:2] / np.sqrt(len(points)) @ disc[2][:2]
-    ax.plot_trisurf(*rim.T, color=QUIET, alpha=0.35, linewidth=0)
-    ax.scatter(*points.T, s=7, color=DATA, alpha=0.7, depthshade=False, linewidths=0)
-    reach = 1.05 * np.abs(points).max()
+    tilt = np.deg2rad(14)
+    view = np.array([[0.95, 0.31, 0], [-0.31 * np.sin(tilt), 0.95 * np.sin(tilt), np.cos(tilt)]]).T
+    _, wide, axes = np.linalg.svd(points, full_matrices=False)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    rim = np.stack([np.cos(angle), np.sin(angle)], 1) * 2.2 * wide[:2] / np.sqrt(len(points)) @ axes[:2]
+    fig, ax = plt.subplots(figsize=(7, 3.6))
+    ax.axis("off")
+    ax.fill(*(rim @ view).T, color=QUIET, alpha=0.45, linewidth=0)
+    ax.scatter(*(points @ view).T, s=8, color=DATA, alpha=0.7, linewidths=0)
+    reach = 1.1 * np.abs(points).max()
     for i, (direction, name) in enumerate(zip(directions, names, strict=True)):
-        end = direction * reach * (0.45 if i else 0.95) / np.linalg.norm(direction)
+        end = direction * reach * (0.45 if i else 1) / np.linalg.norm(direction) @ view
         ax.plot(*np.stack([-end, end], 1), color=MODEL, linestyle=DASHES[i % 3], linewidth=2.5)
-        ax.text(*(1.04 * end), name, color=MODEL, ha="center" if i else "left", va="bottom" if i else "center")
-    ax.view_init(elev=13, azim=-75)
-    ax.set_axis_off()
-    _fill_box(ax, np.append(points, [[0, 0, 0.5 * reach], [0, 0, -0.5 * reach]], 0), 1.5)
-    fig.suptitle(title, x=0.02, ha="left", fontsize=ax.title.get_fontsize())
+        _name(ax, name, end, (0, 6), MODEL)
+    ax.set_aspect("equal")
+    ax.set_title(title, loc="left")
     return fig
 
 
