@@ -286,12 +286,12 @@ def test_half_steps_rise_to_the_bound_and_the_gap_closes():
     segments = [line.get_xydata().tolist() for line in ax.lines[1:]]
     assert segments == [
         [[4, 0], [5, 1]],
-        [[5, 1], [5, 2]],
         [[5, 1]],
         [[5, 2], [6, 2.5]],
-        [[6, 2.5], [6, 3]],
         [[6, 2.5]],
     ]
+    arrows = [(text.xyann, text.xy) for text in ax.texts if text.arrow_patch is not None]
+    assert arrows == [((5, 1), (5, 2)), ((6, 2.5), (6, 3))], "up, from the bound to log p"
 
 
 def test_distances_are_written_at_their_lines():

@@ -160,9 +160,10 @@ def surface(x, y, z, paths, names, *, xlabel, ylabel, title):
     ax.plot(x[column], y[row], "X", color=TRUTH, markersize=9, markeredgecolor="white", zorder=4)
     _name(ax, "maximum likelihood", (x[column], y[row]), (0, -14), TRUTH)
     for i, (path, name) in enumerate(zip(paths, names, strict=True)):
-        ax.plot(*path.T, color=MODEL, linestyle=DASHES[i % 3], linewidth=2)
+        colour, place, shift = (TRUTH, path[0], (8, -14)) if i else (MODEL, path[len(path) // 3], (8, 6))
+        ax.plot(*path.T, color=colour, linestyle=DASHES[i % 3], linewidth=2)
         ax.plot(*path[0], "o", color=MODEL)
-        _name(ax, name, path[len(path) // 3] if i == 0 else path[-1], (8, 6), MODEL, ha="left")
+        _name(ax, name, place, shift, colour, ha="left")
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set_title(title, loc="left")
     return fig
@@ -382,8 +383,9 @@ def half_steps(log_p, bounds, *, first=0, title="Two half steps, and neither goe
     ax.annotate(r"$\log p$", (steps[-1], log_p[-1]), (6, 2), textcoords="offset points", va="center")
     for i, bound in enumerate(bounds):
         ax.plot([first + i, first + i + 1], [log_p[i], bound], "--", color=MODEL)
-        ax.plot([first + i + 1] * 2, [bound, log_p[i + 1]], color=POSTERIOR, linewidth=3)
-        ax.plot(first + i + 1, bound, "v", color=MODEL)
+        ax.plot(first + i + 1, bound, "o", color=MODEL, markersize=4)
+        ax.annotate("", (first + i + 1, log_p[i + 1]), (first + i + 1, bound),
+                    arrowprops={"arrowstyle": "-|>", "color": POSTERIOR, "linewidth": 2, "shrinkA": 0})  # fmt: skip
     widest = (log_p[1:] - bounds).argmax()
     ax.annotate("E: closes the gap, a KL", (first + widest + 1, (bounds[widest] + log_p[widest + 1]) / 2), (10, -2),
                 textcoords="offset points", color=POSTERIOR)  # fmt: skip
