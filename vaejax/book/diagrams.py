@@ -38,7 +38,7 @@ def road():
 
 
 def complete_the_data():
-    """The idea of the book in four boxes: guess, complete in every way, estimate, and round again."""
+    """The idea of the book in three boxes: what was seen, every completion of it, the parameters; and round again."""
     fig, ax = _canvas(6.8, 2.7)
     _box(ax, 0.9, 1.9, 1.5, 0.9, "what we saw\n$x_n$", DATA)
     _box(ax, 3.4, 1.9, 1.9, 0.9, "every completion\n$(x_n, z)$, weighted", POSTERIOR)
