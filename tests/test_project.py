@@ -295,4 +295,4 @@ def test_every_mutant_still_fits_the_code():
             assert source.count(old) == 1, f"{mutant.name}: {old!r}"
             source = source.replace(old, new)
         compile(source, mutant.name, "exec")
-        assert f"| {mutant.name} |" in table, f"{mutant.name}: run make mutants"
+        assert f"| [{mutant.name}](" in table, f"{mutant.name}: run make mutants"

@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from clinic import CLINIC, anchor, page, symptom_of
 from registry import MUTANTS
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -123,7 +124,8 @@ is the first unit test that fails, the fourth the first cell of a chapter. {test
 the unit tests are noticed by them, {short} by `make test` alone; the chapters alone notice {chapters} of {seen}.
 {total} are registered.
 
-Is your own program wrong? Find the sentence that could be yours, and copy the check that found it.
+Is your own program wrong? Find the sentence that could be yours, and copy the check that found it. Or start from what
+you see: each name leads to its symptom in the [clinic](../../docs/CLINIC.md).
 
 """
 
@@ -144,9 +146,11 @@ def write_table(results):
                 chapter = (found["chapters"] or survived) if "chapters" in found else "*not run*"
                 mistake = mutant.mistake.replace("|", "\\|")
                 test = (found["tests"] or "**none**") if "tests" in found else "*not run*"
-                lines.append(f"| {mistake} | {mutant.name} | {test} | {chapter} |\n")
+                place = f"../../docs/CLINIC.md#{anchor(symptom_of()[mutant.name].title)}"
+                lines.append(f"| {mistake} | [{mutant.name}]({place}) | {test} | {chapter} |\n")
         lines.append("\n")
     (HERE / "README.md").write_text("".join(lines).rstrip("\n") + "\n")
+    CLINIC.write_text(page())
 
 
 if __name__ == "__main__":
