@@ -13,8 +13,14 @@ export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry
 
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
+define find-chromium
+command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { \
+  echo "Installing chromium"; apt-get install -y -qq --no-install-recommends chromium > /dev/null; } || { \
+  echo "This needs chromium (on Debian, as root: apt install chromium)."; exit 1; }
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site test-site assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,10 +39,15 @@ test-long: .venv/ready-dev ## what takes longer: killed fits, full disks, severa
 test-all: test test-long ## both, as CI does
 
 test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice, after a restart, interrupted (long)
-	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { \
-	  echo "Installing chromium"; apt-get install -y -qq --no-install-recommends chromium > /dev/null; } || { \
-	  echo "This needs chromium (on Debian, as root: apt install chromium)."; exit 1; }
+	@$(find-chromium)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/lab.py
+
+site: .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
+	@.venv-site/bin/python docs/build.py
+
+test-site: site ## look at every page of it in a browser
+	@$(find-chromium)
+	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= tests/built_site.py
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
@@ -79,7 +90,7 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 	@$(BIN)/python data/build.py
 
 clean: ## remove what was built and installed here
-	rm -rf .venv .venv-* .coverage* build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .coverage* build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml
@@ -105,6 +116,12 @@ clean: ## remove what was built and installed here
 
 .venv/ready-lab: .venv/ready-dev requirements-lab.txt
 	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-lab.txt || { $(no-install); }
+	@touch $@
+
+.venv-site/ready: requirements-site.txt
+	@echo "Installing what the site needs"
+	@$(PYTHON) -m venv .venv-site
+	@.venv-site/bin/python -m pip --disable-pip-version-check -qq --retries 2 install -r requirements-site.txt || { $(no-install); }
 	@touch $@
 
 .venv-bench/ready: requirements.txt requirements-bench.txt pyproject.toml

@@ -1,0 +1,127 @@
+"""Build the site from the stored notebooks: `make site`. Nothing is run, and no page needs a network.
+
+    python docs/build.py [FOLDER]
+
+Notebooks become pages by Sphinx and myst-nb. Before that they are copied, and three things are changed: audits and
+answers are folded, each cell gets an address, and links to cells lead there. In a notebook such a link reads
+`03_pca.ipynb#cell-id=shadow`, as JupyterLab understands it; on the site the cell stands at `03_pca.html#cell-shadow`.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+MATHJAX = "mathjax@3.2.2"
+FOLDED = {"audit", "answer"}
+
+
+def main():
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
+    source = ROOT / "build" / "site"
+    assemble(source)
+    add_mathjax(ROOT / "build", source / "_static")
+    shutil.rmtree(target, ignore_errors=True)
+    command = [
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        ROOT / "build" / "doctrees",
+        source,
+        target,
+    ]
+    if subprocess.run([sys.executable, *map(str, command)]).returncode:
+        sys.exit("The site could not be built: what Sphinx says above names the page and the line.")
+    print(f"The site is in {target}: open {target / 'index.html'}")
+
+
+def assemble(folder):
+    """Copy what the site is made of to `folder`, laid out as in the repository, with `index.md` on top."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE, folder / "docs", ignore=shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md"))
+    for page in (folder / "docs").glob("*.md"):
+        page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
+    shutil.copytree(HERE / "_static", folder / "_static")
+    shutil.copy(HERE / "conf.py", folder)
+    shutil.copy(HERE / "index.md", folder)
+    for path in sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb")):
+        write(folder / path.relative_to(ROOT), as_page(json.loads(path.read_text(encoding="utf-8"))))
+    for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
+        notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
+        write(folder / "sets" / path.name, as_page(notebook))
+    for name in ("BENCHMARKS.md", "tests/benchmarks/scaling.png", "tests/mutants/README.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+
+
+def write(path, notebook):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def as_page(notebook):
+    """The notebook with an address at each cell, and audits and answers folded."""
+    cells = []
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        anchor = f'<span id="cell-{cell["id"]}"></span>'
+        if cell["cell_type"] == "markdown":
+            title, _, rest = text.partition("\n")
+            opening = f"{title}\n\n{anchor}" if title.startswith("#") else f"{anchor}\n\n{title}"
+            cell["source"] = to_addresses(f"{opening}\n{rest}")
+        else:
+            tags = cell["metadata"].setdefault("tags", [])
+            if FOLDED & set(tags) or cell["metadata"].get("jupyter", {}).get("source_hidden"):
+                tags.append("hide-input")
+            cells.append({"cell_type": "markdown", "id": f"at-{cell['id']}", "metadata": {}, "source": anchor})
+        cells.append(cell)
+    return notebook | {"cells": cells}
+
+
+def to_addresses(text):
+    """Links to cells, as the site has them."""
+    return re.sub(r"#cell-id=([\w-]+)", r"#cell-\1", text)
+
+
+def without_solutions(notebook):
+    """A problem set as students get it: no solution, no hidden test, no output."""
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        text = re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "...", text, flags=re.DOTALL)
+        text = re.sub(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS\n?", "", text, flags=re.DOTALL)
+        is_marks = cell["cell_type"] == "markdown" and cell["metadata"].get("nbgrader", {}).get("solution")
+        cell["source"] = "*Your answer.*" if is_marks else text
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return notebook
+
+
+def add_mathjax(folder, static):
+    """MathJax, which sets the formulas in the reader's browser, from npm; fetched once."""
+    script = folder / "mathjax.js"
+    if not script.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            sys.exit(
+                f"The site needs npm to fetch MathJax: install Node.js, or put its es5/tex-svg-full.js at {script}"
+            )
+        found = subprocess.run([npm, "pack", "--silent", MATHJAX], cwd=folder, capture_output=True, text=True)
+        if found.returncode:
+            sys.exit(f"npm could not fetch {MATHJAX}: {found.stderr.strip()[-500:]}")
+        with tarfile.open(folder / found.stdout.split()[-1]) as archive:
+            script.write_bytes(archive.extractfile("package/es5/tex-svg-full.js").read())
+    shutil.copy(script, static)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Settings of Sphinx for the site. `docs/build.py` copies this file beside the pages and calls Sphinx."""
+
+import os
+
+project = html_title = "vaejax"
+copyright = "the authors of vaejax"
+extensions = ["myst_nb", "sphinx_copybutton"]
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+suppress_warnings = ["myst.header", "myst.xref_missing"]  # `make test-site` looks at every link in the built pages
+mathjax_path = "mathjax.js"
+html_theme = "sphinx_book_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+copybutton_selector = "div.cell_input div.highlight pre"
+
+REPOSITORY = os.environ.get("VAEJAX_REPOSITORY", "")  # its address, which a maintainer sets
+html_theme_options = {
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+    "extra_footer": "Text CC BY 4.0, code MIT; pictures made from MNIST CC BY-SA 3.0.",
+}
+if REPOSITORY:
+    html_theme_options |= {
+        "repository_url": REPOSITORY,
+        "use_repository_button": True,
+        "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    }
