@@ -4,11 +4,13 @@ import importlib.util
 import io
 import re
 
+import jax
 import numpy as np
 import pytest
 from problems import assert_close
 from scipy import stats
 
+import vaejax as vj
 from vaejax.book import data
 
 
@@ -101,8 +103,8 @@ def build():
 def test_files_can_be_rebuilt_from_published_packages(tmp_path, build):
     build.build(tmp_path)
     for name in data.SHA256:
-        if name == "fashion.npz" and not build.FASHION.is_dir():
-            continue  # no package of PyPI holds it; the next test looks at how it is made
+        if name == "digits_vae.npz" or (name == "fashion.npz" and not build.FASHION.is_dir()):
+            continue  # no package of PyPI holds it; the next tests look at how it is made
         ours, theirs = data.FOLDER / name, tmp_path / name
         if name.endswith(".npz"):  # another zlib packs the same arrays into other bytes
             a, b = np.load(ours), np.load(theirs)
@@ -192,3 +194,42 @@ def test_synthetic_sets_are_what_they_say():
         assert (np.abs(moon.mean(0) - [0, 2 / np.pi]) < 6 * se).all()
         # round noise around a point of a circle: Rice's law of the radius
         assert follows(np.linalg.norm(moon, axis=1), "rice", 1 / 0.1, 0, 0.1)
+
+
+@pytest.fixture
+def train():
+    spec = importlib.util.spec_from_file_location("train", data.FOLDER / "train.py")
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    return train
+
+
+def test_networks_are_trained_without_the_test_digits(train):
+    digits = data.load("digits")
+    everything = np.concatenate([digits.test_xs[::2], digits.train_xs[:50], digits.test_xs[1::2]])
+    np.testing.assert_array_equal(train.without(everything, digits.test_xs), digits.train_xs[:50])
+    with pytest.raises(ValueError, match="1 of the digits are among the 1000 held out"):
+        train.without(digits.test_xs[:1], digits.test_xs)
+
+
+def test_the_file_of_networks_has_the_form_that_its_recipe_writes(train):
+    like = {name: train.blank(jax.random.key(0), num_latents) for name, num_latents in train.LATENTS.items()}
+    trained = vj.load(data.path("digits_vae.npz"), like)
+    xs = data.load("digits").test_xs[::25]
+    assert train.log_likelihood(trained["map"], xs, 50).mean() > -160
+    assert train.log_likelihood(trained["many"], xs, 50).mean() > -115
+    few = train.train(jax.random.key(0), data.load("digits").train_xs[:200], 2, epochs=3)
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(params)] for params in (few, trained["map"])]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_file_of_the_box_is_known_whole_and_there(tmp_path, monkeypatch):
+    assert data.path("digits.npz") == data.FOLDER / "digits.npz"
+    with pytest.raises(KeyError, match=r"no file named 'digit.npz': expected one of 'old_faithful.csv'"):
+        data.path("digit.npz")
+    monkeypatch.setattr(data, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"digits_vae.npz is missing"):
+        data.path("digits_vae.npz")
+    (tmp_path / "digits_vae.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"damaged: its SHA-256 is .* or rebuild it with data/train.py"):
+        data.path("digits_vae.npz")

@@ -1,4 +1,4 @@
-"""Data sets: five real ones that come with the package, two that are fetched, four drawn from a seed.
+"""Data sets: five real ones that come with the package, two that are fetched, four drawn from a seed; and networks.
 
 All arrays are numpy, float32 where they are measurements. Sources, licences and checksums are in data/README.md.
 """
@@ -23,6 +23,7 @@ SHA256 = {
     "bfi.csv": "0e710d303f5d03dcb2c0ce90660d15d3a17a43ac568395570ad8878d2057ff9b",
     "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
     "fashion.npz": "ab8196bce575a80bc973d245deeea762d2bb4f8dd59bd3525e55d79881edad3f",
+    "digits_vae.npz": "b83281261df7485ed4d07429d959062724704448637f3eea7a6c959a7e22a7b7",
 }
 
 CLOTHES = "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
@@ -104,17 +105,35 @@ def load(name):
         known = ", ".join(map(repr, [*_READERS, *download.MIRRORS]))
         raise KeyError(f"no data set named {name!r}: expected one of {known}")
     reader, file = _READERS[name]
-    path = FOLDER / file
-    if not path.is_file():
+    return reader(io.BytesIO(path(file).read_bytes()))
+
+
+def path(file):
+    """Where a file of the box is, after checking that it is the one the book was written with.
+
+    Args:
+        file: "digits_vae.npz", networks trained for long as data/README.md tells, or a file of a data set.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        KeyError: no such file.
+        FileNotFoundError: it is not there.
+        ValueError: it is damaged: its SHA-256 is not the published one.
+    """
+    if file not in SHA256:
+        raise KeyError(f"no file named {file!r}: expected one of {', '.join(map(repr, SHA256))}")
+    where = FOLDER / file
+    if not where.is_file():
         raise FileNotFoundError(f"{file} is missing from the data folder of vaejax: install the package again")
-    content = path.read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = hashlib.sha256(where.read_bytes()).hexdigest()
     if sha256 != SHA256[file]:
         raise ValueError(
             f"{file} is damaged: its SHA-256 is {sha256}, expected {SHA256[file]}. Get the file again (git checkout), "
-            "or rebuild it with data/build.py"
+            f"or rebuild it with {'data/train.py' if file == 'digits_vae.npz' else 'data/build.py'}"
         )
-    return reader(io.BytesIO(content))
+    return where
 
 
 def spiral(num_examples, seed):
