@@ -6,7 +6,6 @@ import numpy as np
 from vaejax.book.plot.style import (
     DASHES,
     DATA,
-    KINDS,
     MODEL,
     POSTERIOR,
     QUIET,
@@ -37,15 +36,15 @@ def factor_plate(num_people="$N$ people", num_items="$D$ items"):
     """The linear Gaussian model as a graph: latent factors z and answers x, N times; loadings, mean and noise."""
     from vaejax.book import diagrams as draw  # it takes its colours from this package
 
-    fig, ax = draw._canvas(6.4, 2.5)
+    fig, ax = draw._canvas(6.9, 2.6)
     draw._node(ax, 1.6, 1.3, "$z_n$")
     draw._node(ax, 3.6, 1.3, "$x_{nd}$", observed=True)
     for y, name in ((1.72, "$W_d$"), (1.3, "$b_d$"), (0.88, r"$\psi_d$")):
         ax.text(5.55, y, name, ha="center", va="center", color=MODEL, fontsize=13)
         draw._arrow(ax, (5.25, y), (3.97, 1.3 + 0.45 * (y - 1.3)))
     draw._arrow(ax, (1.95, 1.3), (3.25, 1.3))
-    draw._plate(ax, 0.9, 0.42, 3.55, 1.95, num_people)
-    draw._plate(ax, 2.95, 0.68, 3.05, 1.45, num_items)
+    draw._plate(ax, 0.9, 0.3, 3.55, 2.15, num_people)
+    draw._plate(ax, 2.95, 0.62, 3.75, 1.6, num_items)
     ax.text(1.6, 1.78, "hidden", ha="center", color=POSTERIOR, fontsize=9)
     ax.text(3.6, 1.78, "seen", ha="center", color=DATA, fontsize=9)
     return fig
@@ -87,11 +86,11 @@ def told(points, places, cov, *, title):
         outline = ellipse(np.zeros(2), scale_tril, share)
         ax.plot(*outline, color=MODEL, linestyle=style, linewidth=1.2)
         top = outline[1].argmax()
-        name_at(ax, f"{share:.0%}", outline[:, top], (-8, 4), MODEL, ha="right")
+        name_at(ax, f"{100 * share:.0f} %", outline[:, top], (-8, 4), MODEL, ha="right")
     ax.scatter(*points.T, s=16, color=DATA, linewidths=0, zorder=3)
     ax.scatter(*places.T, s=9, color=MODEL, linewidths=0, zorder=3)
     end = far if far[0] > 0 else -far
-    name_at(ax, "b + W z", end, (-4, -16), MODEL, ha="right")
+    name_at(ax, "b + W z", end, (4, -14), MODEL, ha="right")
     ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     ax.set_title(title, loc="left")
     return fig
@@ -106,7 +105,7 @@ def places(point, direction, psis, titles):
     point, direction = checked("point", point, 2), checked("direction", direction, 2)
     psis = checked_each("psis", psis, 2)
     one_each("titles", titles, psis)
-    fig, axes = plt.subplots(2, len(psis), figsize=(8.2, 6.6), height_ratios=[1.75, 1], squeeze=False)
+    fig, axes = plt.subplots(2, len(psis), figsize=(8.2, 7), height_ratios=[2, 1], squeeze=False)
     foot = direction @ point / (direction @ direction)
     z = np.linspace(-2.6, 2.6, 521)
     for (above, below), psi, title in zip(axes.T, psis, titles, strict=True):
@@ -133,7 +132,7 @@ def places(point, direction, psis, titles):
                 marker, colour, name = "D", TRUTH, "foot = touch"
             above.plot(*place, marker, color=colour, markersize=7, zorder=4)
             name_at(above, name, place, shift, TRUTH if colour == QUIET else colour, ha=side)
-        above.set(aspect="equal", xlim=(-1.9, 3.9), ylim=(-1.0, 5.1), xlabel="$x_1$", ylabel="$x_2$")
+        above.set(aspect="equal", xlim=(-2.1, 4.1), ylim=(-1.1, 5.7), xlabel="$x_1$", ylabel="$x_2$")
         above.set_title(title, loc="left")
         curves = [(0, 1, MODEL, "--", "prior"), (touch, precision**-0.5, DATA, ":", "likelihood"),
                   (mean, sd, POSTERIOR, "-", "posterior")]  # fmt: skip
@@ -176,14 +175,14 @@ def loadings(tables, titles, items, letters, communality):
     axes[-1].barh(range(num_items), communality, color=MODEL, alpha=0.75, height=0.7)
     axes[-1].barh(range(num_items), 1 - communality, left=communality, color=QUIET, alpha=0.4, height=0.7)
     axes[-1].set(xlim=(0, 1), xlabel="share of the variance")
-    axes[-1].set_title("Common, and unique", loc="left", fontsize=11)
+    axes[-1].set_title("Communality", loc="left", fontsize=11)
     axes[-1].tick_params(axis="y", length=0)
     return fig
 
 
 def held_out(x, scores, names, levels, level_names, *, xlabel, ylabel, title, ylim=None):
-    """Scores (S, K) of S splits for each of `names`, against x (K,): the mean as a line, from the lowest to the highest
-    as a band; `levels` are splits (S,) of what has no x, drawn as a band and a dotted line."""
+    """Scores (S, K) of S splits for each of `names`, against x (K,): the mean as a line, with a bar from the lowest to the
+    highest; `levels` are splits (S,) of what has no x, drawn as a band and a dotted line."""
     x = checked("x", x, "K")
     scores = checked_each("scores", scores, "S", len(x))
     levels = checked_each("levels", levels, "S")
@@ -191,15 +190,20 @@ def held_out(x, scores, names, levels, level_names, *, xlabel, ylabel, title, yl
     one_each("level_names", level_names, levels)
     fig, ax = plt.subplots(figsize=(7.4, 4.4))
     for i, (table, name) in enumerate(zip(scores, names, strict=True)):
-        colour = [MODEL, KINDS[0]][i % 2]
-        ax.fill_between(x, table.min(0), table.max(0), color=colour, alpha=0.18, linewidth=0)
-        ax.plot(x, table.mean(0), color=colour, linestyle=DASHES[i % 3], marker="os"[i % 2], markersize=4)
-        place = (x[1], table.mean(0)[1])
-        name_at(ax, name, place, (-2, 12) if i == 0 else (10, -14), colour, ha="right" if i == 0 else "left")
+        mean, side = table.mean(0), 0.08 * (2 * i - 1)
+        ax.plot(x + side, mean, color=MODEL, linestyle=DASHES[i % 3], linewidth=1.8)
+        reach = np.stack([mean - table.min(0), table.max(0) - mean])
+        ax.errorbar(x + side, mean, yerr=reach, fmt="os"[i % 2], color=MODEL, markersize=5, elinewidth=1, capsize=2,
+                    fillstyle=["full", "none"][i % 2])  # fmt: skip
+        if i == 0:
+            top = mean.argmax()
+            name_at(ax, name, (x[top], table[:, top].max()), (4, 6), MODEL, ha="left")
+        else:
+            name_at(ax, name, (x[1] + side, mean[1]), (10, -12), MODEL, ha="left")
     for level, name in zip(levels, level_names, strict=True):
         ax.axhspan(level.min(), level.max(), color=QUIET, alpha=0.3, linewidth=0)
         ax.axhline(level.mean(), color=DATA, linestyle=":", linewidth=1.5)
-        ax.annotate(name, (0.99, level.mean()), (0, 4), xycoords=("axes fraction", "data"), color=DATA, ha="right",
+        ax.annotate(name, (0.01, level.mean()), (0, 4), xycoords=("axes fraction", "data"), color=DATA,
                     textcoords="offset points")  # fmt: skip
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim, xticks=x)
     ax.set_title(title, loc="left")
@@ -224,7 +228,8 @@ def filled_in(items, guess, half_width, truth, hidden, *, title):
     ax.invert_yaxis()
     first = row[hidden][0]
     name_at(ax, "90 % of the posterior", (guess[first], first), (0, 6), POSTERIOR)
-    name_at(ax, "truth", (truth[first], first), (0, -14), TRUTH)
+    far = row[hidden][np.abs(truth - guess)[hidden].argmax()]
+    name_at(ax, "truth", (truth[far], far), (0, 7), TRUTH)
     for edge in (1, 6):
         ax.axvline(edge, color=QUIET, linewidth=1)
     ax.set(xlim=(-0.2, 7.2), xticks=range(1, 7), xlabel="answer: 1 very inaccurate, 6 very accurate")
