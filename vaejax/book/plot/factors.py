@@ -105,6 +105,8 @@ def places(point, direction, psis, titles):
     point, direction = checked("point", point, 2), checked("direction", direction, 2)
     psis = checked_each("psis", psis, 2)
     one_each("titles", titles, psis)
+    if not all((psi > 0).all() for psi in psis):
+        raise ValueError(f"psis are {psis}: expected variances above 0")
     fig, axes = plt.subplots(2, len(psis), figsize=(8.2, 7), height_ratios=[2, 1], squeeze=False)
     foot = direction @ point / (direction @ direction)
     z = np.linspace(-2.6, 2.6, 521)
@@ -181,8 +183,8 @@ def loadings(tables, titles, items, letters, communality):
 
 
 def held_out(x, scores, names, levels, level_names, *, xlabel, ylabel, title, ylim=None):
-    """Scores (S, K) of S splits for each of `names`, against x (K,): the mean as a line, with a bar from the lowest to the
-    highest; `levels` are splits (S,) of what has no x, drawn as a band and a dotted line."""
+    """Scores (S, K) of S splits for each of `names`, against x (K,): the mean as a line, with bars from the lowest to
+    the highest; `levels` are splits (S,) of what has no x, drawn as a band and a dotted line."""
     x = checked("x", x, "K")
     scores = checked_each("scores", scores, "S", len(x))
     levels = checked_each("levels", levels, "S")
@@ -216,6 +218,8 @@ def filled_in(items, guess, half_width, truth, hidden, *, title):
     guess = checked("guess", guess, len(items))
     half_width, truth = checked("half_width", half_width, len(items)), checked("truth", truth, len(items))
     hidden = checked("hidden", hidden, len(items)).astype(bool)
+    if not hidden.any():
+        raise ValueError("hidden holds no True: expected an answer at least that was hidden")
     fig, ax = plt.subplots(figsize=(7.6, 6))
     row = np.arange(len(items))
     ax.scatter(truth[~hidden], row[~hidden], s=22, color=DATA, zorder=3)
