@@ -90,7 +90,7 @@ def told(points, places, cov, *, title):
     ax.scatter(*points.T, s=16, color=DATA, linewidths=0, zorder=3)
     ax.scatter(*places.T, s=9, color=MODEL, linewidths=0, zorder=3)
     end = far if far[0] > 0 else -far
-    name_at(ax, "b + W z", end, (4, -14), MODEL, ha="right")
+    name_at(ax, "b + W z", end, (0, 6), MODEL)
     ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     ax.set_title(title, loc="left")
     return fig
