@@ -16,6 +16,18 @@ from vaejax.book.plot.basics import (
     scatter_panels,
     strips,
 )
+from vaejax.book.plot.factors import (
+    ITEMS,
+    beads,
+    blocks,
+    factor_plate,
+    filled_in,
+    held_out,
+    loadings,
+    pixel_maps,
+    places,
+    told,
+)
 from vaejax.book.plot.likelihood import chances, models_and_likelihood, surface
 from vaejax.book.plot.mixtures import (
     cut,
