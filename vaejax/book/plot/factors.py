@@ -231,11 +231,11 @@ def filled_in(items, guess, half_width, truth, hidden, *, title):
         label.set_color(POSTERIOR if missing else DATA)
     ax.invert_yaxis()
     first = row[hidden][0]
-    name_at(ax, "90 % of the posterior", (guess[first], first), (0, 6), POSTERIOR)
+    name_at(ax, "90 % interval", (guess[first], first), (0, 6), POSTERIOR)
     far = row[hidden][np.abs(truth - guess)[hidden].argmax()]
     name_at(ax, "truth", (truth[far], far), (0, 7), TRUTH)
-    for edge in (1, 6):
-        ax.axvline(edge, color=QUIET, linewidth=1)
+    for low, high in ((-0.2, 1), (6, 7.2)):  # nobody can answer there
+        ax.axvspan(low, high, color=QUIET, alpha=0.25, linewidth=0)
     ax.set(xlim=(-0.2, 7.2), xticks=range(1, 7), xlabel="answer: 1 very inaccurate, 6 very accurate")
     ax.set_title(title, loc="left")
     return fig
@@ -249,7 +249,7 @@ def pixel_maps(maps, titles, signed, *, title):
     fig, axes = plt.subplots(1, len(maps), figsize=(8.2, 2.0), squeeze=False)
     limit = max((np.nanmax(np.abs(image)) for image, both in zip(maps, signed, strict=True) if both), default=1)
     for ax, image, name, both in zip(axes[0], maps, titles, signed, strict=True):
-        low, colours = (-limit, "PuOr") if both else (0, shades(DATA))
+        low, colours = (-limit, "PuOr") if both else (np.nanmin(image), shades(DATA))
         ax.imshow(image, cmap=colours, vmin=low, vmax=limit if both else np.nanmax(image))
         ax.set(xticks=[], yticks=[], facecolor="#eeeeee")
         ax.spines[:].set_visible(False)
@@ -273,4 +273,5 @@ def beads(points, line, flat, strung, titles):
         ax.set_title(title, loc="left")
         ax.label_outer()
     axes[0].plot(*line.T, color=MODEL, linewidth=1.6, linestyle="--")
+    name_at(axes[0], "the factor", line[line[:, 1].argmax()], (0, 5), MODEL)
     return fig
