@@ -16,6 +16,18 @@ from vaejax.book.plot.basics import (
     scatter_panels,
     strips,
 )
+from vaejax.book.plot.bent import (
+    bending,
+    growth,
+    heats,
+    humps,
+    race,
+    scatter_of_estimates,
+    sheet_of_images,
+    under,
+    warped,
+    z_to_x_plate,
+)
 from vaejax.book.plot.factors import (
     ITEMS,
     beads,
