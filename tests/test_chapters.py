@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import itertools
 import json
 import os
 import re
@@ -102,6 +103,17 @@ def test_every_cell_is_stored_as_executed_in_order(path):
             continue
         if re.search(r"check\.(check_|report\(|poll\()|print\(|plt\.show\(\)", cell.source):
             assert cell.outputs, f"{cell.id} lost its outputs"
+
+
+@each_notebook
+def test_no_wrapped_line_begins_like_a_list(path):
+    """JupyterLab lets a paragraph go on there; others begin a list, and leave the formula that was cut as text."""
+    marker = re.compile(r"\s*([-*+]|\d+[.)])\s")
+    for cell in read(path).cells:
+        lines = cell.source.splitlines() if cell.cell_type == "markdown" else []
+        for before, line in itertools.pairwise(lines):
+            in_text = before.strip() and not marker.match(before) and not before.startswith(("|", "#", "  "))
+            assert not (in_text and not before.endswith(":") and marker.match(line)), f"{cell.id}: {line}"
 
 
 @each_notebook
