@@ -51,11 +51,14 @@ def warped(f, density_there, *, titles, reach=2.2, share=0.9):
     top = sheet[np.unravel_index(there.argmax(), there.shape)]
     right.plot(*[[place] for place in top], "o", color=TRUTH, markersize=5, zorder=6)
     right.text(*top, "  densest", color=TRUTH, zorder=7)
+    middle = sheet[len(side) // 2, len(side) // 2]
+    right.plot(*[[place] for place in middle], "o", color=TRUTH, markersize=6, zorder=6, markerfacecolor="white")
+    right.text(*middle, "  f(0)", color=TRUTH, zorder=7)
     left.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     low, high = sheet.reshape(-1, 3).min(0), sheet.reshape(-1, 3).max(0)
     right.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    right.set_box_aspect(high - low, zoom=1.3)
-    right.view_init(elev=16, azim=-70)
+    right.set_box_aspect(high - low, zoom=1.15)
+    right.view_init(elev=20, azim=-112)
     right.set_axis_off()
     left.set_title(titles[0], loc="left")
     right.set_title(titles[1], loc="left")
@@ -122,7 +125,7 @@ def growth(latents, draws, names, *, level, level_name, title):
     latents, draws = checked("latents", latents, "M"), checked_each("draws", draws, len(latents))
     one_each("names", names, draws)
     fig, ax = plt.subplots(figsize=(6.8, 3.5))
-    ax.axhline(level, color=QUIET)
+    ax.hlines(level, latents[0], latents[-1], color=QUIET)
     ax.annotate(level_name, (0.01, level), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
                 color=DATA)  # fmt: skip
     for i, (y, name) in enumerate(zip(draws, names, strict=True)):
@@ -217,9 +220,10 @@ def sheet_of_images(f, places, real, *, title, real_name, num_images=9, reach=2.
     for share in shares:
         radius = np.sqrt(-2 * np.log(1 - share))
         left.add_patch(Circle((0, 0), radius, fill=False, color=MODEL, linewidth=1.8, linestyle="--"))
-        left.annotate(f"{share:.0%} of p(z)", (0, radius), (0, 5), textcoords="offset points", color=MODEL, ha="center",
+        corner = radius * np.array([0.71, -0.71])
+        left.annotate(f"{share:.0%} of p(z)", corner, (0, -9), textcoords="offset points", color=MODEL, ha="left",
                       bbox={"facecolor": "black", "pad": 1.5, "linewidth": 0})  # fmt: skip
-    left.plot(*places[(np.abs(places) < edge).all(1)].T, "o", color="#2fd3b0", markersize=4)
+    left.plot(*places[(np.abs(places) < edge).all(1)].T, "o", color="#2fd3b0", markersize=5, markeredgecolor="black")
     left.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-edge, edge), ylim=(-edge, edge))
     left.set_title(title, loc="left")
     right.imshow(np.concatenate(list(real), 0), cmap="gray", vmin=0, vmax=1)
@@ -238,9 +242,11 @@ def scatter_of_estimates(groups, *, exact, names, title, bins=60):
         ax.hist(group, np.linspace(low, high, bins + 1), color=POSTERIOR, alpha=0.7)
         ax.axvline(exact, color=TRUTH, linestyle=":", linewidth=1.8)
         ax.text(0.01, 0.8, name, transform=ax.transAxes, color=POSTERIOR)
+        ax.plot(group.mean(), 0, "^", color=POSTERIOR, markersize=9, markeredgecolor="white", clip_on=False, zorder=4)
         ax.set(yticks=[], xlim=(low, high))
         ax.spines["left"].set_visible(False)
-    name_at(axes[0, 0], "exact", (exact, axes[0, 0].get_ylim()[1]), (5, -10), TRUTH, ha="left")
+    name_at(axes[0, 0], "exact", (exact, axes[0, 0].get_ylim()[1]), (-5, -10), TRUTH, ha="right")
+    name_at(axes[0, 0], "▲ mean", (low, 0), (4, 12), POSTERIOR, ha="left")
     axes[-1, 0].set_xlabel("gradient in the mean of q, from one draw")
     axes[0, 0].set_title(title, loc="left")
     return fig
@@ -252,14 +258,14 @@ def race(em, fast, slow, bound, *, level, title):
     em = checked("em", em, "T")
     curves = [em] + [checked(name, y, len(em)) for name, y in (("fast", fast), ("slow", slow), ("bound", bound))]
     fig, ax = plt.subplots(figsize=(6.8, 3.8))
-    looks = ("EM", 0.5, -8), ("step 0.1", 0.25, -8), ("step 0.01", 0.85, 8), ("bound with all the q", 0.8, 8)
+    looks = ("EM", 0.5, -8), ("gradient, step 0.1", 0.25, -8), ("gradient, step 0.01", 0.85, 8), ("bound with all the q", 0.8, 8)
     for i, (y, (name, far, shift)) in enumerate(zip(curves, looks, strict=True)):
         colour = POSTERIOR if i == 3 else MODEL
         ax.plot(np.arange(1, len(y) + 1), y, color=colour, linestyle=DASHES[i % 3], linewidth=1.8)
         at = int((y > level - far * (level - em[0])).argmax())
-        name_at(ax, name, (at + 1, y[at]), (shift, -4), colour, ha="right" if shift < 0 else "left")
+        name_at(ax, name, (at + 1, y[at]), (shift, -14 if "0.01" in name else -4), colour, ha="right" if shift < 0 else "left")
     ax.axhline(level, color=TRUTH, linestyle=":")
-    name_at(ax, "glass box", (1, level), (0, 4), TRUTH, ha="left")
+    name_at(ax, "glass box: z known", (1, level), (0, 4), TRUTH, ha="left")
     ax.set(xscale="log", xlabel="step", ylabel="nats per point")
     ax.set_title(title, loc="left")
     return fig
