@@ -28,7 +28,14 @@ SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
 # Chapters of the second edition: show, then check.
-SECOND = ["01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "04_linear_gaussian", "05_nonlinear_gaussian"]
+SECOND = [
+    "01_maximum_likelihood",
+    "02_em_gaussian_mixture",
+    "03_pca",
+    "04_linear_gaussian",
+    "05_nonlinear_gaussian",
+    "06_vae",
+]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = set()
 

@@ -522,16 +522,6 @@ def test_matrix_shows_every_number_under_its_names_with_zero_in_the_middle():
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b", "c"]
 
 
-def test_numerals_stand_where_the_points_are():
-    points, labels = np.random.default_rng(0).random((4, 2)), [3, 0, 3, 9]
-    ax = plot.numerals(points, labels, xlabel="x", ylabel="y").axes[0]
-    assert [text.get_text() for text in ax.texts] == ["3", "0", "3", "9"]
-    np.testing.assert_array_equal([text.get_position() for text in ax.texts], points)
-    assert ax.texts[0].get_color() == ax.texts[2].get_color() != ax.texts[1].get_color()
-    low, high = ax.dataLim.get_points()
-    assert (low <= points.min(0)).all() and (points.max(0) <= high).all()
-
-
 def test_bars_stand_on_each_other_and_differ_in_more_than_colour():
     parts = [[1.0, 2.0], [0.5, 0.25]]
     ax = plot.bars(parts, ["low", "high"], ["a", "b"], ylabel="nats").axes[0]
@@ -568,7 +558,6 @@ REFUSED = {
     "points in space": (lambda: plot.cloud(np.zeros((4, 3)), **XY), "points: got shape (4, 3), expected (N, 2)"),
     "labels of others": (lambda: plot.cloud(FIVE, labels=[1, 2], **XY), "labels: got shape (2,), expected (5,)"),
     "a cross": (lambda: plot.cloud(FIVE, cross=3, **XY), "cross: got shape (), expected (2,)"),
-    "numerals": (lambda: plot.numerals(FIVE, [1], **XY), "labels: got shape (1,), expected (5,)"),
     "bars": (lambda: plot.bars([1, 2], "a", "bc", ylabel="y"), "parts: got shape (2,), expected (P, M)"),
     "bars and more names": (
         lambda: plot.bars([[1, 2]], "x", "abc", ylabel="y"),

@@ -12,7 +12,6 @@ from vaejax.book.plot.basics import (
     matrix,
     named_lines,
     numeral_panels,
-    numerals,
     scatter_panels,
     strips,
 )
@@ -27,6 +26,16 @@ from vaejax.book.plot.bent import (
     under,
     warped,
     z_to_x_plate,
+)
+from vaejax.book.plot.digits import (
+    amortised,
+    bound_in_parts,
+    collapse,
+    manifold,
+    maps,
+    reparametrised,
+    sorted_gaps,
+    where_lost,
 )
 from vaejax.book.plot.factors import (
     ITEMS,

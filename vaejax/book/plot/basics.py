@@ -250,17 +250,6 @@ def matrix(values, rows, columns, *, label):
     return fig
 
 
-def numerals(points, labels, *, xlabel, ylabel):
-    """Points (N, 2), each drawn as the numeral of its label (N,), so that classes differ in more than colour."""
-    points, labels = checked("points", points, "N", 2), checked("labels", labels, len(points)).astype(int)
-    fig, ax = plt.subplots(figsize=(6, 5.4))
-    ax.scatter(points[:, 0], points[:, 1], s=0)
-    for (x, y), label in zip(points, labels, strict=True):
-        ax.text(x, y, str(label), color=f"C{label % 7}", fontsize=8, ha="center", va="center")
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return fig
-
-
 def numeral_panels(panels, labels, titles, *, xlabel, ylabel):
     """Point sets (N, 2) side by side, each point drawn as the numeral of its label (N,)."""
     panels = checked_each("panels", panels, "N", 2)

@@ -258,12 +258,24 @@ def race(em, fast, slow, bound, *, level, title):
     em = checked("em", em, "T")
     curves = [em] + [checked(name, y, len(em)) for name, y in (("fast", fast), ("slow", slow), ("bound", bound))]
     fig, ax = plt.subplots(figsize=(6.8, 3.8))
-    looks = ("EM", 0.5, -8), ("gradient, step 0.1", 0.25, -8), ("gradient, step 0.01", 0.85, 8), ("bound with all the q", 0.8, 8)
+    looks = (
+        ("EM", 0.5, -8),
+        ("gradient, step 0.1", 0.25, -8),
+        ("gradient, step 0.01", 0.85, 8),
+        ("bound with all the q", 0.8, 8),
+    )
     for i, (y, (name, far, shift)) in enumerate(zip(curves, looks, strict=True)):
         colour = POSTERIOR if i == 3 else MODEL
         ax.plot(np.arange(1, len(y) + 1), y, color=colour, linestyle=DASHES[i % 3], linewidth=1.8)
         at = int((y > level - far * (level - em[0])).argmax())
-        name_at(ax, name, (at + 1, y[at]), (shift, -14 if "0.01" in name else -4), colour, ha="right" if shift < 0 else "left")
+        name_at(
+            ax,
+            name,
+            (at + 1, y[at]),
+            (shift, -14 if "0.01" in name else -4),
+            colour,
+            ha="right" if shift < 0 else "left",
+        )
     ax.axhline(level, color=TRUTH, linestyle=":")
     name_at(ax, "glass box: z known", (1, level), (0, 4), TRUTH, ha="left")
     ax.set(xscale="log", xlabel="step", ylabel="nats per point")
