@@ -14,7 +14,7 @@ export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab assignments quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
+
+quiz: .venv/ready ## write the companion's sentences as a quiz for Moodle (GIFT) and for Canvas (QTI)
+	@$(BIN)/python chapters/assignments/quiz.py
 
 grade: .venv/ready-teaching ## grade SUBMITTED=folder, which holds <student>/<set>/<set>.ipynb
 	@test -n "$(SUBMITTED)" || { echo "Say which folder: make grade SUBMITTED=folder"; exit 1; }

@@ -27,7 +27,7 @@ SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
 # Chapters of the second edition: show, then check.
-SECOND = ["01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca"]
+SECOND = ["01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "companion_misconceptions"]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = set()
 
@@ -209,9 +209,12 @@ def test_a_chapter_has_its_parts(path):
 
 
 each_of_the_second = pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem in SECOND], ids=name)
+each_that_shows = pytest.mark.parametrize(
+    "path", [path for path in CHAPTERS + COMPANIONS if path.stem in SECOND], ids=name
+)
 
 
-@each_of_the_second
+@each_that_shows
 def test_a_chapter_is_no_longer_than_an_evening(path):
     of = measure(read(path))
     most_words, most_lines = (3800, 340) if path.stem.startswith("06") else (3300, 280)
@@ -224,7 +227,7 @@ def test_a_chapter_is_no_longer_than_an_evening(path):
     ), of
 
 
-@each_of_the_second
+@each_that_shows
 def test_a_section_shows_first_and_ends_with_its_audit(path):
     section, ended = "", False
     for cell in read(path).cells:
@@ -244,7 +247,7 @@ def test_a_section_shows_first_and_ends_with_its_audit(path):
             assert "ok: " in printed(cell), f"{cell.id} checks nothing"
 
 
-@each_of_the_second
+@each_that_shows
 def test_what_is_predicted_is_seen_in_the_next_cells(path):
     """A number, a table or a figure, before anything is asserted of it."""
     cells = read(path).cells
@@ -336,7 +339,7 @@ def test_coverage_names_cells_that_teach_and_check():
             )
             assert "ok: " in printed(cell) or cell.id.startswith("ex-"), row["id"]
             claims = re.findall(r"^ok: ([^|\n]*)", printed(cell), re.MULTILINE)
-            of_the_second = row["notebook"].split("/")[-1] in [*SECOND, "side_roads"]
+            of_the_second = row["notebook"].split("/")[-1] in [*SECOND, "side_roads", "side_roads_c"]
             assert bool(row["claim"]) == of_the_second, f"{row['id']}: {row['cell']}, and the claim is {row['claim']!r}"
             assert any(row["claim"] in claim for claim in claims) or not of_the_second, (
                 f"{row['id']}: {row['cell']} does not claim {row['claim']!r}"

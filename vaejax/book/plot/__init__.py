@@ -17,6 +17,7 @@ from vaejax.book.plot.basics import (
     strips,
 )
 from vaejax.book.plot.likelihood import chances, models_and_likelihood, surface
+from vaejax.book.plot.misconceptions import on_logs, peaks, price, rows_of_dots, thumbnails, two_lines, uphill
 from vaejax.book.plot.mixtures import (
     cut,
     dial,
