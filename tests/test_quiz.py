@@ -21,7 +21,7 @@ ODD = quiz.Question(
     'odd ~ = # { } : "name"',
     r"a ~ b = c # d {e} :: f < g & h > i, $\nu \times \frac{1}{2} < 3$ and `a & b = {}`",
     True,
-    r"$$\log p(x) = \sum_{n} \#\{n : x_n < 0\}$$ **is** *so*, see [a cell](x.ipynb#cell-id=y): \\ & \~",
+    r"$$\log p(x) = \sum_{n} \#\{n : x_n < 0\}$$ **is** *so for $q$*, see [a cell](x.ipynb#cell-id=y): \\ & \~",
 )
 both = pytest.mark.parametrize("asked", [ASKED, [ODD]], ids=["companion", "odd"])
 

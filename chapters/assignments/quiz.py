@@ -61,7 +61,9 @@ def questions(notebook):
 def to_html(text):
     r"""Markdown of one paragraph, with math in \( \) or $$ $$, as both systems show it."""
     parts = re.split(r"(\$\$.*?\$\$|\$.*?\$|`.*?`)", text, flags=re.DOTALL)
-    return "".join(_code_or_math(part) if i % 2 else _words(part) for i, part in enumerate(parts))
+    words = _words("\0".join(parts[::2]))  # whole, since *emphasis with $x$ in it* is one
+    between = [_code_or_math(part) for part in parts[1::2]]
+    return "".join(a + b for a, b in zip(words.split("\0"), [*between, ""], strict=True))
 
 
 def feedback(question):
