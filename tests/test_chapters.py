@@ -35,6 +35,7 @@ SECOND = [
     "04_linear_gaussian",
     "05_nonlinear_gaussian",
     "06_vae",
+    "companion_misconceptions",
 ]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = set()
@@ -228,9 +229,12 @@ def test_a_chapter_has_its_parts(path):
 
 
 each_of_the_second = pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem in SECOND], ids=name)
+each_that_shows = pytest.mark.parametrize(
+    "path", [path for path in CHAPTERS + COMPANIONS if path.stem in SECOND], ids=name
+)
 
 
-@each_of_the_second
+@each_that_shows
 def test_a_chapter_is_no_longer_than_an_evening(path):
     of = measure(read(path))
     most_words, most_lines = (3800, 340) if path.stem.startswith("06") else (3300, 280)
@@ -243,7 +247,7 @@ def test_a_chapter_is_no_longer_than_an_evening(path):
     ), of
 
 
-@each_of_the_second
+@each_that_shows
 def test_a_section_shows_first_and_ends_with_its_audit(path):
     section, ended = "", False
     for cell in read(path).cells:
@@ -263,7 +267,7 @@ def test_a_section_shows_first_and_ends_with_its_audit(path):
             assert "ok: " in printed(cell), f"{cell.id} checks nothing"
 
 
-@each_of_the_second
+@each_that_shows
 def test_what_is_predicted_is_seen_in_the_next_cells(path):
     """A number, a table or a figure, before anything is asserted of it."""
     cells = read(path).cells

@@ -28,7 +28,7 @@ ONE, TWO, THREE, FOUR, FIVE, SIX = (
     for name in ("01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "04_linear_gaussian",
                  "05_nonlinear_gaussian", "06_vae")
 )  # fmt: skip
-ONWARD, ERRATA = "chapters/appendix_onward.ipynb", "chapters/companion_errata.ipynb"
+ONWARD, COMPANION = "chapters/appendix_onward.ipynb", "chapters/companion_misconceptions.ipynb"
 
 LONG = ", of `make test-long`"
 TESTS = {  # where a module has not one file of tests under its own name
@@ -41,18 +41,18 @@ TESTS = {  # where a module has not one file of tests under its own name
 }
 # The chapters that lean on a module, those first that do so most.
 CHAPTERS = {
-    "densities": (ONE, ERRATA, TWO, FOUR, FIVE, SIX, ONWARD),
-    "nodes": (ONE, TWO, FIVE, ERRATA, FOUR, SIX),
+    "densities": (ONE, COMPANION, TWO, FOUR, FIVE, SIX, ONWARD),
+    "nodes": (ONE, TWO, FIVE, COMPANION, FOUR, SIX),
     "bounds": (ONE, TWO, FIVE, SIX, ONWARD),
     "expectation": (TWO, FOUR, FIVE, ONWARD),
     "gradient_ascent": (ONE, TWO, FIVE, FOUR, SIX),
     "gmm": (TWO, ONWARD),
     "gmm_fast": (TWO, ONWARD),
     "gaussian": (TWO,),
-    "pca": (THREE, FOUR, ERRATA),
-    "linear_gaussian": (FOUR, THREE, ERRATA, SIX),
-    "vae": (ERRATA, SIX, ONWARD),
-    "book/data": (ONE, FIVE, ERRATA, SIX),
+    "pca": (THREE, FOUR, COMPANION),
+    "linear_gaussian": (FOUR, THREE, COMPANION, SIX),
+    "vae": (COMPANION, SIX, ONWARD),
+    "book/data": (ONE, FIVE, COMPANION, SIX),
     "book/check": (ONE,),
 }
 

@@ -50,6 +50,7 @@ from vaejax.book.plot.factors import (
     told,
 )
 from vaejax.book.plot.likelihood import chances, models_and_likelihood, surface
+from vaejax.book.plot.misconceptions import on_logs, peaks, price, rows_of_dots, thumbnails, two_lines, uphill
 from vaejax.book.plot.mixtures import (
     cut,
     dial,
