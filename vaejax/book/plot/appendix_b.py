@@ -132,8 +132,9 @@ def river(density, reach, paths):
     top = len(paths) - 1
     fig, ax = plt.subplots(figsize=(8, 3.8))
     extent = (top + 0.5, -0.5, -reach, reach)
-    ax.imshow((density / density.max(1, keepdims=True)).T, cmap=shades(DATA).resampled(24), vmax=1.6, extent=extent, aspect="auto",
-              origin="lower", interpolation="nearest")  # fmt: skip
+    heights = (density / density.max(1, keepdims=True)).T
+    grey = shades(DATA).resampled(24)
+    ax.imshow(heights, cmap=grey, vmax=1.6, extent=extent, aspect="auto", origin="lower", interpolation="nearest")
     ax.plot(np.arange(top, -1, -1), paths, color=MODEL, linewidth=0.8, alpha=0.7)
     ax.set(xlabel="level $m$", ylabel="$z_m$", xlim=(top, 0), ylim=(-3, 3))
     ax.set_title("From one bell of noise to the two bumps of the data", loc="left")
