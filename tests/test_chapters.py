@@ -35,6 +35,7 @@ SECOND = [
     "04_linear_gaussian",
     "05_nonlinear_gaussian",
     "06_vae",
+    "appendix_b_time_diffusion",
     "companion_misconceptions",
 ]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.

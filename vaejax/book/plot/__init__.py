@@ -1,5 +1,6 @@
 """Figures of the chapters. Each function takes arrays and returns the figure; colours and sizes are in matplotlibrc."""
 
+from vaejax.book.plot.appendix_b import falling, lag, look_and_move, river, tracks, two_walks, ways_back
 from vaejax.book.plot.basics import (
     bars,
     cloud,
