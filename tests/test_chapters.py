@@ -27,7 +27,7 @@ SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
 # Chapters of the second edition: show, then check.
-SECOND = ["01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca"]
+SECOND = ["01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "appendix_a_labels_priors_halves"]
 # Cells whose output depends on the machine: "notebook:cell". At most five a chapter.
 IGNORED_OUTPUTS = set()
 
