@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.patches import Circle, FancyArrowPatch
 
 from vaejax.book.plot.style import (
+    DASHES,
     DATA,
     MODEL,
     POSTERIOR,
@@ -142,7 +143,7 @@ def q_over_posterior(z_2, z_1, posterior, qs, titles):
     z_2, z_1 = checked("z_2", z_2, "M"), checked("z_1", z_1, "M")
     posterior, qs = checked("posterior", posterior, len(z_1), len(z_2)), checked_each("qs", qs, len(z_1), len(z_2))
     one_each("titles", titles, qs)
-    fig, axes = plt.subplots(1, len(qs), sharex=True, sharey=True, figsize=(3.9 * len(qs), 3.5), squeeze=False)
+    fig, axes = plt.subplots(1, len(qs), sharex=True, sharey=True, figsize=(8.1, 3.1), squeeze=False)
     for ax, q, title in zip(axes[0], qs, titles, strict=True):
         ax.contourf(z_2, z_1, posterior, np.linspace(0.04, 1, 11) * posterior.max(), cmap=shades("#555555"))
         ax.set(**_frame(z_2, z_1, posterior))
@@ -177,9 +178,10 @@ def bounds_below(x, log_p, bounds, names, *, log_p_name, title):
     ax.plot(x, log_p, color=TRUTH, linewidth=2.2)
     name_at(ax, log_p_name, (x[len(x) // 5], log_p[len(x) // 5]), (-6, 8), TRUTH, ha="right")
     for i, (bound, name) in enumerate(zip(bounds, names, strict=True)):
-        ax.plot(x, bound, color=POSTERIOR, linestyle=["-", "--"][i % 2], linewidth=1.8)
-        at = (len(x) // 2, 4 * len(x) // 5)[i % 2]
-        name_at(ax, name, (x[at], bound[at]), ((0, -16), (10, 6))[i % 2], POSTERIOR, ha=("center", "left")[i % 2])
+        ax.plot(x, bound, color=POSTERIOR, linestyle=DASHES[i % 3], linewidth=1.8)
+        last = i == len(bounds) - 1
+        at = 4 * len(x) // 5 if last else len(x) // 2
+        name_at(ax, name, (x[at], bound[at]), (10, 6) if last else (0, -14), POSTERIOR, ha="left" if last else "center")
     ax.set(xlabel="x", ylabel="nats", xlim=(x.min(), x.max()))
     ax.set_title(title, loc="left")
     return fig
