@@ -2,7 +2,7 @@
 
     python chapters/execute.py [NOTEBOOK ...]
 
-Runs all chapters, answers and problem sets by default, and writes the README's picture, the output of a chapter's cell.
+Runs all chapters, answers and problem sets by default, and writes the README's pictures: outputs of chapters' cells.
 """
 
 import base64
@@ -14,7 +14,14 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-PICTURES = {("01_maximum_likelihood", "triplets"): HERE / "figures" / "triplets.png"}
+PICTURES = {  # what README shows of the chapters
+    "01_maximum_likelihood": ("bell-panels",),
+    "02_em_gaussian_mixture": ("touch",),
+    "03_pca": ("codes",),
+    "04_linear_gaussian": ("places",),
+    "05_nonlinear_gaussian": ("frames",),
+    "06_vae": ("three", "manifold"),
+}
 
 
 def execute(path):
@@ -34,9 +41,9 @@ def execute(path):
 
 def store_pictures(path, notebook):
     for cell in notebook.cells:
-        picture = PICTURES.get((path.stem, cell.id))
-        if picture and path.parent == HERE:
+        if path.parent == HERE and cell.id in PICTURES.get(path.stem, ()):
             png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+            picture = HERE / "figures" / f"{cell.id}.png"
             picture.parent.mkdir(exist_ok=True)
             picture.write_bytes(base64.b64decode(png))
 

@@ -34,7 +34,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("vaejax")
 
-SLOWEST_FIRST = ("06_vae", "appendix_onward", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
+SLOWEST_FIRST = (
+    "06_vae",
+    "appendix_a",
+    "appendix_b",
+    "05_nonlinear",
+    "companion",
+    "02_em",
+    "04_linear",
+    "01_max",
+    "test_gmm",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -35,6 +35,7 @@ SECOND = [
     "04_linear_gaussian",
     "05_nonlinear_gaussian",
     "06_vae",
+    "appendix_a_labels_priors_halves",
     "appendix_b_time_diffusion",
     "companion_misconceptions",
 ]
@@ -443,13 +444,19 @@ def test_the_sanitise_file_leaves_other_lines_as_they_are(output):
     assert sanitised(output) == output
 
 
-def test_the_readmes_picture_is_a_chapters_output():
-    picture = ROOT / "chapters" / "figures" / "triplets.png"
-    cell = next(cell for cell in read(CHAPTERS[0]).cells if cell.id == "triplets")
+def test_the_readmes_pictures_are_outputs_of_chapters():
     import base64
 
-    assert picture.read_bytes() == base64.b64decode(images(cell)[0])
-    assert "chapters/figures/triplets.png" in (ROOT / "README.md").read_text()
+    sys.path.insert(0, str(ROOT / "chapters"))
+    from execute import PICTURES
+
+    readme, folder = (ROOT / "README.md").read_text(), ROOT / "chapters" / "figures"
+    for stem, names in PICTURES.items():
+        cells = {cell.id: cell for cell in read(ROOT / "chapters" / f"{stem}.ipynb").cells}
+        for name in names:
+            assert (folder / f"{name}.png").read_bytes() == base64.b64decode(images(cells[name])[0]), name
+            assert f"chapters/figures/{name}.png" in readme
+    assert {path.stem for path in folder.iterdir()} == {name for names in PICTURES.values() for name in names}
 
 
 def test_notebooks_are_clean_code():

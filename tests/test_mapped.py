@@ -182,8 +182,8 @@ def test_a_mapped_file_with_a_hole_is_refused(mapped):
 
 
 @pytest.mark.long
-def test_the_readme_on_tables_larger_than_memory(tmp_path, monkeypatch):
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+def test_what_is_said_of_tables_larger_than_memory(tmp_path, monkeypatch):
+    readme = (Path(__file__).parent.parent / "docs" / "SCALING.md").read_text()
     (block,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "mmap_mode" in block]
     monkeypatch.chdir(tmp_path)
     np.save("table.npy", two_clouds(np.random.default_rng(0), 1000, 5))

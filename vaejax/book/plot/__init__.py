@@ -1,5 +1,14 @@
 """Figures of the chapters. Each function takes arrays and returns the figure; colours and sizes are in matplotlibrc."""
 
+from vaejax.book.plot.appendix_a import (
+    bounds_below,
+    label_graphs,
+    label_map,
+    level_above,
+    prior_gains,
+    q_over_posterior,
+    worths,
+)
 from vaejax.book.plot.appendix_b import falling, lag, look_and_move, river, tracks, two_walks, ways_back
 from vaejax.book.plot.basics import (
     bars,

@@ -69,8 +69,11 @@ def reparametrised():
             _box(ax, 0.36, 0.48, r"$\varepsilon \sim \mathcal{N}(0, I)$", 0.36, ARROW)
             _arrow(ax, (0.55, 0.48), (0.775, 0.48))
             ax.text(0.82, 0.675, r"$z = \mu + s\,\varepsilon$", ha="right", va="center", color=POSTERIOR)
-            _arrow(ax, (0.62, 0.09), (0.95, 0.82), MODEL, connectionstyle="arc3,rad=0.5", linestyle=(0, (4, 2)))
-            ax.text(0.8, 0.06, "gradient", color=MODEL)
+            back = {"colour": MODEL, "linestyle": (0, (4, 2))}  # decoder, z, mu and s, encoder
+            _arrow(ax, (0.615, 0.09), (0.9, 0.4), connectionstyle="arc3,rad=0.25", **back)
+            _arrow(ax, (0.9, 0.56), (0.9, 0.78), **back)
+            _arrow(ax, (0.755, 0.91), (0.61, 0.91), **back)
+            ax.text(0.93, 0.22, "gradient", color=MODEL)
         else:
             ax.plot([0.82, 0.88], [0.64, 0.72], color=MODEL, linewidth=2.2)
             ax.plot([0.82, 0.88], [0.72, 0.64], color=MODEL, linewidth=2.2)
