@@ -18,12 +18,13 @@ import csv
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -37,6 +38,7 @@ ROOT = HERE.parent.parent
 SOURCE = HERE / "source"
 COURSE = ROOT / "classroom"
 COLUMNS = "student", "set", "points", "of", "to_mark", "flags", "parts", "seed"
+FORKS = multiprocessing.get_context("forkserver")
 PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
     "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
@@ -226,22 +228,28 @@ def _content(path):
 
 
 def run_judge(request):
-    """The report of one judge's process. Whatever becomes of it, there is a report."""
-    try:
-        result = subprocess.run(
-            [sys.executable, str(HERE / "judge.py")],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=2 * request["seconds"] + 120,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])},
-        )
-        return json.loads(result.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        said = b"" if isinstance(error, subprocess.TimeoutExpired) else result.stderr[-2000:]
-        cells = submission.template(request["source"])
-        tests = {cell["id"]: False for cell in cells if cell["kind"] == "test"}
-        why = said.decode("utf-8", "replace").strip().rpartition("\n")[2] or "it took too long"
-        return {"tests": tests, "flags": [f"it could not be judged: {why}"], "cells": cells}
+    """The report of one judge, in a process forked from one that has imported all. Whatever happens, there is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        process = FORKS.Process(target=judge_main, args=(request, str(path)))
+        process.start()
+        process.join(2 * request["seconds"] + 120)
+        process.kill()
+        process.join()
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            log = Path(f"{path}.log")
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    cells = submission.template(request["source"])
+    tests = {cell["id"]: False for cell in cells if cell["kind"] == "test"}
+    return {"tests": tests, "flags": [f"it could not be judged: {(said or ['it took too long'])[-1]}"], "cells": cells}
+
+
+def judge_main(request, path):
+    import judge  # in the fork: it is there already
+
+    judge.main(request, path)
 
 
 def found(submitted, names, students=None):
@@ -277,6 +285,7 @@ def found(submitted, names, students=None):
 def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **options):
     """Grade FOLDER/<student>/<set>/<set>.ipynb. Returns the rows of grades.csv, written as they are known."""
     print(sandbox.SAYS[sandbox.kind()], flush=True)
+    FORKS.set_forkserver_preload(["judge"])
     names = names or sets()
     release(folder, names)
     room, rows, begun = Course(folder, **options), {}, time.monotonic()

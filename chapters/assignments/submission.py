@@ -89,13 +89,13 @@ def names_of(cells):
 
 
 def read(request):
-    """The cells to run, ours with the student's answers in them, and flags. Tests are ours, whatever became of them."""
+    """The cells to run, ours with the student's answers in them; flags; whether there is a notebook at all."""
     ours = template(request["source"])
     request["names"] = names_of(ours)
     try:
         handed_in, flags = load(Path(request["path"]))
     except NoNotebook as error:
-        handed_in, flags = [], [str(error)]
+        return ours, [str(error)], False
     by_id = {cell["id"]: cell for cell in ours if cell["id"]}
     looks = {cell["source"].strip() for cell in ours if cell["kind"] == "look"}
     answers, extra, place, count = {}, {None: []}, None, 0
@@ -119,14 +119,14 @@ def read(request):
     cells = own_cells(extra[None], "the first cell")
     for cell in ours:
         name = cell["id"]
-        if name and name not in answers and handed_in:
+        if name and name not in answers:
             flags.append(f"{name} was deleted" + ("" if cell["kind"] in ("theirs", "answer") else ": ours is used"))
         if cell["kind"] in ("theirs", "answer"):
             cell["source"] = answers.get(name, "")
         if cell["kind"] != "look":
             cells += [cell]
         cells += own_cells(extra.get(name, []) if name else [], name)
-    return cells, flags
+    return cells, flags, True
 
 
 def own_cells(sources, place):
@@ -169,22 +169,24 @@ def bound_in(source):
                 yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
 
 
-def words_of(source):
-    """All that a cell names: variables, attributes, what it imports, and the words of its strings."""
-    words = set()
+def words_of(source, library):
+    """What a cell names of the library: what set-up cells have imported, attributes of vaejax, its own imports."""
+    words, roots = set(), {"vj", "vaejax"}
     for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Name):
-            words.add(node.id)
-        elif isinstance(node, ast.Attribute):
+            words |= {node.id} & library
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None) or ""
+            for alias in node.names:
+                path = f"{module}.{alias.name}".strip(".").split(".")
+                if path[0] == "vaejax" and path[-1] != "LinearGaussianParams":  # a plain tuple: it does no work
+                    words.update(path)
+                    roots.add(alias.asname or path[-1])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "vaejax." in node.value:
+            words.update(node.value.split("."))
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in roots:
             words.add(node.attr)
-        elif isinstance(node, ast.ImportFrom | ast.Import):
-            names = [part for alias in node.names for part in (*alias.name.split("."), alias.asname or "")]
-            module = (getattr(node, "module", None) or "").split(".")
-            if not set(names) - {"", "LinearGaussianParams"}:
-                module = []  # the parameters are a plain tuple: they do no work
-            words.update(names, module)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            words.update(node.value.replace(".", " ").split()[:50])
     return words
 
 
@@ -193,18 +195,20 @@ def library_calls(cells, entered):
 
     A sign and no proof: whoever wants to can hide a call from both.
     """
-    flags, calls = [], set()
-    own = {name: words_of(cell["source"]) for cell in cells if cell["kind"] == "theirs" and not cell["write_own"]
-           for name in bound_in(cell["source"])}  # fmt: skip
+    flags, calls, helpers = [], set(), {}
+    library = {name for cell in cells if cell["kind"] == "set-up" for name in imported_in(cell["source"])}
+    for cell in cells:
+        if cell["kind"] == "theirs" and not cell["write_own"]:
+            helpers |= {name: cell["source"] for name in bound_in(cell["source"])}
     for cell in cells:
         forbidden = set(cell["write_own"])
         if cell["kind"] != "theirs" or not forbidden:
             continue
-        words, bound, looked = words_of(cell["source"]), set(bound_in(cell["source"])), set()
-        while more := (words & set(own)) - looked:  # what helpers in cells of their own name, counts as well
-            looked |= more
-            words |= set().union(*(own[name] for name in more))
-        found = words & forbidden
+        bound, looked, source = set(bound_in(cell["source"])), set(), cell["source"]
+        while more := names_in(source) & set(helpers) - looked:
+            looked |= more  # what the helpers in other cells name, counts as well
+            source = "\n".join([source, *(helpers[name] for name in more)])
+        found = words_of(source, library) & forbidden
         for name, functions in entered.items():
             if set(name.split("/")) & bound:
                 found |= {one for one in functions if set(one.split(".")) & forbidden}
@@ -212,3 +216,13 @@ def library_calls(cells, entered):
             calls |= bound
             flags.append(f"{cell['id']} uses {', '.join(sorted(found))} of the library: write your own")
     return flags, calls
+
+
+def names_in(source):
+    return {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
+
+
+def imported_in(source):
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
