@@ -14,7 +14,7 @@ export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab assignments grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab assignments handout grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,9 +41,13 @@ test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
 
-grade: .venv/ready-teaching ## grade SUBMITTED=folder, which holds <student>/<set>/<set>.ipynb
+handout: .venv/ready-teaching ## write what students get to classroom/handout and classroom/handout.zip
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py handout
+
+grade: .venv/ready-teaching ## grade SUBMITTED=folder of <student>/<set>/<set>.ipynb (SET= STUDENT= JOBS= ARGS=--strict)
 	@test -n "$(SUBMITTED)" || { echo "Say which folder: make grade SUBMITTED=folder"; exit 1; }
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)"
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)" $(if $(SET),--set $(SET)) \
+	  $(if $(STUDENT),--student "$(STUDENT)") $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py

@@ -26,10 +26,11 @@ def load(path):
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise NoNotebook(f"the file cannot be read: {error.strerror}") from error
+    state = os.fstat(number)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(number)
+        raise NoNotebook("it is a folder, a pipe or a device, and no file")
     with os.fdopen(number, "rb") as file:
-        state = os.fstat(number)
-        if not stat.S_ISREG(state.st_mode):
-            raise NoNotebook("it is a folder, a pipe or a device, and no file")
         if state.st_size > MAX_FILE:
             raise NoNotebook(f"the file has {state.st_size} bytes: {MAX_FILE} are the most that is read")
         content = file.read(MAX_FILE)
@@ -95,7 +96,7 @@ def read(request):
     try:
         handed_in, flags = load(Path(request["path"]))
     except NoNotebook as error:
-        return ours, [str(error)], False
+        return without_answers(ours), [str(error)], False
     by_id = {cell["id"]: cell for cell in ours if cell["id"]}
     looks = {cell["source"].strip() for cell in ours if cell["kind"] == "look"}
     answers, extra, place, count = {}, {None: []}, None, 0
@@ -127,6 +128,11 @@ def read(request):
             cells += [cell]
         cells += own_cells(extra.get(name, []) if name else [], name)
     return cells, flags, True
+
+
+def without_answers(cells):
+    """Our cells for one who has handed in none."""
+    return [cell | {"source": ""} if cell["kind"] in ("theirs", "answer") else cell for cell in cells]
 
 
 def own_cells(sources, place):

@@ -254,7 +254,7 @@ FILES = {
     "link": (link, False, "is a link"),
     "linked folder": (linked_folder, False, "is a link"),
     "pipe": (lambda path, _: os.mkfifo(path), False, "it is a folder, a pipe or a device"),
-    "directory": (lambda path, _: path.mkdir(), False, "the file cannot be read|it is a folder"),
+    "directory": (lambda path, _: path.mkdir(), False, "it is a folder"),
     "huge": (lambda path, _: (path.touch(), os.truncate(path, 10**9)), False, "the file has 1000000000 bytes"),
     "misnamed": (
         lambda path, text: path.with_name("my answers.ipynb").write_text(text),
@@ -288,7 +288,8 @@ def graded(tmp_path_factory):
                     change(notebook)
                 path = submitted / student / name / f"{name}.ipynb"
                 path.parent.mkdir(parents=True)
-                path.write_text(text_of(nbformat.writes(notebook), folder, submitted / "right numpy and loops"))
+                text = text_of(nbformat.writes(notebook), folder, submitted / "right numpy and loops")
+                path.write_bytes(text.encode("utf-8", "backslashreplace"))
         if name == SETS[0]:
             for student, (write, _, _) in FILES.items():
                 path = submitted / student / name / f"{name}.ipynb"
