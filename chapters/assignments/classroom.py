@@ -139,7 +139,8 @@ class Course:
     def version(self, path, student, name):
         """Changes with all that could change the points of a submission."""
         digest = hashlib.sha256()
-        for part in (source(name), *(HERE / program for program in PROGRAMS), path):
+        library = sorted((ROOT / "vaejax").rglob("*.py"))
+        for part in (source(name), *(HERE / program for program in PROGRAMS), *library, path):
             digest.update(_content(part))
         digest.update(json.dumps([self.timeout, self.seconds, self.strict, self.seed_of(student, name)]).encode())
         return digest.hexdigest()

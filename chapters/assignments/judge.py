@@ -327,7 +327,7 @@ def judge(request):
             "flags": flags,
             "cells": cells,
         }
-    removed, shown, restarts = {}, {}, 0
+    removed, shown, restarts, spent = {}, {}, 0, 0.0
     until = time.monotonic() + request["seconds"]
     while True:
         judging, running = None, -1
@@ -348,6 +348,7 @@ def judge(request):
             removed[guilty[-1]] = str(reason)
         finally:
             if judging is not None:
+                spent += judging.student.process.used()[2]
                 judging.student.process.end()
     for index, reason in removed.items():
         shown[index] = {"outputs": [], "error": ["LeftOut", f"this cell was left out, and the others ran: {reason}"]}
@@ -366,9 +367,14 @@ def judge(request):
             if unfair and not one["error"]:
                 one["error"] = ["Library", f"{', '.join(unfair)} calls the library where a task says: write your own"]
             tests[cell["id"]] = one["error"] is None
-    return {"tests": tests, "flags": list(dict.fromkeys(flags)), "cells": [
-        {**cell, **shown.get(index, {"outputs": [], "error": None})} for index, cell in enumerate(cells)
-    ]}  # fmt: skip
+    nothing = {"outputs": [], "error": None}
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "tests": tests,
+        "flags": list(dict.fromkeys(flags)),
+        "cells": [{**cell, **shown.get(index, nothing)} for index, cell in enumerate(cells)],
+        "seconds": {"student": round(spent, 1), "judge": round(mine.ru_utime + mine.ru_stime, 1)},  # of processor time
+    }
 
 
 SAYS = {

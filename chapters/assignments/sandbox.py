@@ -1,7 +1,7 @@
 """Starts a student's process in a box: read-only Python and vaejax, a folder of its own, and nothing else.
 
-bubblewrap makes the box where it is installed, else Linux's namespaces by `unshare`; elsewhere there is none, and what
-is started can do what you can. In the box: no network, no other process, no file of yours but the libraries, another
+bubblewrap makes the box, or `unshare` of Linux's namespaces, whichever works; elsewhere there is none, and what is
+started can do what you can. In the box: no network, no other process, no file of yours but the libraries, another
 user without rights. Limits of memory, processes and file sizes hold everywhere; `Watch` looks after those that no box
 sets. What a kernel bug lets out, gets out.
 """
@@ -67,7 +67,8 @@ def binds(cache=None):
 @functools.cache
 def kind():
     """The best box that works here: tried, not guessed."""
-    for name in ("bubblewrap", "namespaces"):
+    names = "bubblewrap", "namespaces"  # root makes its own, in which the student is another user outside as well
+    for name in names[:: -1 if os.getuid() == 0 else 1]:
         with contextlib.suppress(OSError, subprocess.SubprocessError), tempfile.TemporaryDirectory() as root:
             command, env = _command(name, root, ["/usr/bin/env", "true"], None)
             if subprocess.run(command, env=env, capture_output=True, timeout=20).returncode == 0:
@@ -136,16 +137,23 @@ class Student:
         self.writing, self.reading = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.writing, False)
 
-    def excess(self):
-        """In words, what it uses too much of; "" if nothing."""
-        pids, memory = [self.process.pid], 0
-        for pid in pids:
+    def used(self):
+        """(processes, bytes of memory, seconds of processor time) of the student's process and all below it."""
+        pids, memory, seconds = [self.process.pid], 0, 0.0
+        for pid in pids:  # it grows on the way
             with contextlib.suppress(OSError, ValueError, IndexError):
                 for task in os.listdir(f"/proc/{pid}/task"):
                     pids += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
                 memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-            if len(pids) > PROCESSES:
-                return f"more than {PROCESSES} processes"
+                times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+                seconds += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+        return len(pids), memory, seconds
+
+    def excess(self):
+        """In words, what it uses too much of; "" if nothing."""
+        num_processes, memory, _ = self.used()
+        if num_processes > PROCESSES:
+            return f"more than {PROCESSES} processes"
         return f"more than {MEMORY / 1e9:g} GB of memory" if memory > MEMORY else ""
 
     def end(self):
