@@ -153,6 +153,7 @@ def fit_two_step(xs, labels, K):
                   [np.cov(g.T, bias=True) for g in groups])
 """,
 }
+ALL = set(graded_by_tests(SETS[0]))
 TRICKS = {
     "endless": (trick("mean", "while True:\n    pass"), {"mean-check"}, "mean ran for longer"),
     "endless in a call": (
@@ -183,6 +184,7 @@ TRICKS = {
     "cells without end": (own_cells(*["x = 1"] * 500), set(), "more than 400 cells of its own"),
     "odd style": (lambda notebook: [part(notebook, cell).update(source=code) for cell, code in ODD.items()], set(), ""),
     **{name: (trick("mean", code), {"mean-check"}, "") for name, code in CHEATS.ANSWERS.items()},
+    **{f"forgery {i}": (trick("mean", code), ALL, "") for i, code in enumerate(CHEATS.FORGERIES)},
     "a huge answer": (trick("mean", HUGE), {"mean-check"}, "mean stopped Python"),
     **{f"all {kind}": (trick("mean", CHEATS.everything(kind)), {"mean-check"}, "") for kind in ("PATCHES", "STEALS")},
     "all SABOTAGE": (trick("mean", CHEATS.everything("SABOTAGE")), {"mean-check"}, ""),
