@@ -187,7 +187,7 @@ class Course:
     def row(self, student, name, report, fresh):
         """A row of grades.csv. Marks given by hand are in nbgrader's database, and stay there."""
         who = slug(student)
-        self.book.update_or_create_student(who)
+        self.book.update_or_create_student(who, first_name=printable(student))
         notebook = self.book.update_or_create_submission(name, who).notebooks[0]
         marked = self.folder / "autograded" / who / name / f"{name}.ipynb"
         if fresh or not marked.exists():

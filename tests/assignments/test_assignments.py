@@ -153,7 +153,7 @@ def fit_two_step(xs, labels, K):
                   [np.cov(g.T, bias=True) for g in groups])
 """,
 }
-ALL = set(graded_by_tests(SETS[0]))
+MEAN = {"mean-check", ...}  # this test at least, and whatever else is said
 TRICKS = {
     "endless": (trick("mean", "while True:\n    pass"), {"mean-check"}, "mean ran for longer"),
     "endless in a call": (
@@ -164,7 +164,7 @@ TRICKS = {
     "deleted": (
         delete_and_edit,
         set(),
-        "density is there twice: the first one counts; rate-check was edited: ours is used; mean-check was deleted",
+        "density is there twice: the first one counts; mean-check was deleted: ours is used",
     ),
     "exit": (trick("mean", "import sys\nsys.exit(0)"), {"mean-check"}, "mean tried to stop Python"),
     "stubborn": (trick("mean", STUBBORN), {"mean-check"}, "mean stopped Python, or could not be stopped"),
@@ -184,10 +184,9 @@ TRICKS = {
     "cells without end": (own_cells(*["x = 1"] * 500), set(), "more than 400 cells of its own"),
     "odd style": (lambda notebook: [part(notebook, cell).update(source=code) for cell, code in ODD.items()], set(), ""),
     **{name: (trick("mean", code), {"mean-check"}, "") for name, code in CHEATS.ANSWERS.items()},
-    **{f"forgery {i}": (trick("mean", code), ALL, "") for i, code in enumerate(CHEATS.FORGERIES)},
+    **{f"forgery {i}": (trick("mean", code), MEAN, "") for i, code in enumerate(CHEATS.FORGERIES)},
     "a huge answer": (trick("mean", HUGE), {"mean-check"}, "mean stopped Python"),
-    **{f"all {kind}": (trick("mean", CHEATS.everything(kind)), {"mean-check"}, "") for kind in ("PATCHES", "STEALS")},
-    "all SABOTAGE": (trick("mean", CHEATS.everything("SABOTAGE")), {"mean-check"}, ""),
+    **{f"all {kind}": (trick("mean", CHEATS.everything(kind)), MEAN, "") for kind in ("PATCHES", "STEALS", "SABOTAGE")},
 }
 
 
@@ -328,9 +327,12 @@ def errors_of(folder, name, student):
 def test_answers_earn_what_they_should(graded, name, student, change, lost, words, flag):
     _, folder, rows, said = graded(name)
     row = rows[student]
-    points = graded_by_tests(name)
+    points, at_least = graded_by_tests(name), ... in lost
+    lost = lost - {...}
     assert lost <= set(points)
     earned = dict(entry.split("=") for entry in row["parts"].split())
+    if at_least:  # who breaks more than an answer may lose more
+        lost |= {test for test in points if earned[test].startswith("0/")}
     for test, most in points.items():
         assert earned[test] == f"{0 if test in lost else most:g}/{most:g}", (
             f"{test}: {errors_of(folder, name, student)}; {row['flags']}"
@@ -339,7 +341,7 @@ def test_answers_earn_what_they_should(graded, name, student, change, lost, word
     page = (folder / "feedback" / classroom.slug(student) / name / f"{name}.html").read_text()
     for word in words:
         assert word in errors_of(folder, name, student) and html.escape(word) in page
-    assert flag in row["flags"] and bool(row["flags"]) == bool(flag), row["flags"]
+    assert at_least or (flag in row["flags"] and bool(row["flags"]) == bool(flag)), row["flags"]
     assert len(page) < 5_000_000 and "<script" not in page
     assert any(line.startswith(f"{student} {name}") for line in said)
 
