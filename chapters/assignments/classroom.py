@@ -286,6 +286,8 @@ def found(submitted, names, students=None):
 def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **options):
     """Grade FOLDER/<student>/<set>/<set>.ipynb. Returns the rows of grades.csv, written as they are known."""
     print(sandbox.SAYS[sandbox.kind()], flush=True)
+    paths = [str(HERE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # or the process that is forked finds no judge, and says nothing
     FORKS.set_forkserver_preload(["judge"])
     names = names or sets()
     release(folder, names)
