@@ -293,8 +293,6 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
     release(folder, names)
     room, rows, begun = Course(folder, **options), {}, time.monotonic()
     todo = list(found(submitted, names, students))
-    for name in sorted({name for _, name, _, wrong in todo if name and not wrong}):
-        room.warm(name)
     table = folder / "grades.csv"
     for row in _read(table):
         rows[row["student"], row["set"]] = row
@@ -302,6 +300,7 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
         rows.pop((printable(student), name), None)
     _write(table, rows)
     with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        list(pool.map(room.warm, sorted({name for _, name, _, wrong in todo if name and not wrong})))
         pending = {pool.submit(room.judged, *one): one for one in todo}
         for future in concurrent.futures.as_completed(pending):
             student, name, _, wrong = pending[future]
