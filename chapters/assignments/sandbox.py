@@ -86,6 +86,7 @@ def _command(name, root, command, cache):
         "PYTHONPATH": "/book",
         "PYTHONDONTWRITEBYTECODE": "1",
         "JAX_PLATFORMS": "cpu",
+        "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # they would make the cache's path a part of its keys
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp",
         "IPYTHONDIR": "/tmp/ipython",

@@ -210,6 +210,8 @@ def make_shell():
     globals()["theirs"] = shell.user_ns
     shell.display_pub = CapturingDisplayPublisher()
     shell.displayhook = shell.display_trap.hook = CapturingDisplayHook(shell, [])
+    shell.displayhook.is_active = False  # run_cell asks for it where something was printed
+    shell.system, shell.enable_gui = shell.system_raw, lambda gui=None: None  # there is no terminal and no window
     shell.showtraceback = shell.showsyntaxerror = shell.showindentationerror = lambda *args, **options: None
     sys.modules["__main__"] = module
     return shell
