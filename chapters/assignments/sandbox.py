@@ -1,13 +1,12 @@
 """Starts a student's process in a box: read-only Python and vaejax, a folder of its own, and nothing else.
 
 bubblewrap makes the box, or `unshare` of Linux's namespaces, whichever works; elsewhere there is none, and what is
-started can do what you can. In the box: no network, no other process, no file of yours but the libraries, another
-user without rights. Limits of memory, processes and file sizes hold everywhere; `Watch` looks after those that no box
-sets. What a kernel bug lets out, gets out.
+started can do what you can. In the box: no network, no other process, no file of yours but the libraries, another user
+without rights. The worker sets limits on itself before it runs anything; the judge watches memory and processes. What a
+bug of the kernel lets out, gets out.
 """
 
 import contextlib
-import ctypes
 import functools
 import os
 import resource
@@ -19,12 +18,10 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MEMORY = 5_000_000_000  # bytes, of all processes of a student together
 PROCESSES = 64
-FILE_SIZE = 100_000_000
 SYSTEM = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/localtime"]
 SAYS = {
     "bubblewrap": "student code runs in a sandbox of bubblewrap: no network, no files of yours, no other process",
@@ -107,7 +104,19 @@ def _command(name, root, command, cache):
         return [*box, "--chdir", "/home", *command], env
     if name == "namespaces":
         env["BINDS"] = "\n".join(f"{a}|{b}" for a, b in binds(cache).items())
-        box = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child=SIGKILL"]
+        box = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--fork",
+            "--kill-child=SIGKILL",
+        ]
         box += [] if os.getuid() == 0 else ["--user", "--map-root-user"]
         return [*box, "sh", "-e", "-c", UNSHARE, "box", str(root), user, *command], env
     env |= {"HOME": str(root), "MPLCONFIGDIR": str(root), "IPYTHONDIR": str(root)}
@@ -135,7 +144,6 @@ class Student:
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
             start_new_session=True,
-            preexec_fn=_limits,
         )
         self.writing, self.reading = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.writing, False)
@@ -170,14 +178,3 @@ class Student:
                 os.close(pipe)
         self.process.stdout = None
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _limits():
-    if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL)  # it ends with the judge
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))
-    if os.getuid() == 0:  # of one user, threads included; else all that the teacher runs would count
-        resource.setrlimit(resource.RLIMIT_NPROC, (512, 512))

