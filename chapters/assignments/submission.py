@@ -217,7 +217,7 @@ def library_calls(cells, entered):
         found = words_of(source, library) & forbidden
         for name, functions in entered.items():
             if set(name.split("/")) & bound:
-                found |= {one for one in functions if set(one.split(".")) & forbidden}
+                found |= {one for path in functions for one in path.split(".")} & forbidden
         if found:
             calls |= bound
             flags.append(f"{cell['id']} uses {', '.join(sorted(found))} of the library: write your own")

@@ -206,7 +206,8 @@ def em_step(params, xs):
     return vj.em_step(linear_gaussian.FACTOR_ANALYSIS, params, xs)[0]
 """,
         },
-        "log-joint uses linear_gaussian, linear_gaussian.log_joint of the library: write your own",
+        "log-joint uses linear_gaussian of the library: write your own; posterior uses linear_gaussian of the library: "
+        "write your own; marginal uses linear_gaussian of the library: write your own; elbo uses bounds, linear_gaussian",
     ),
 }
 
