@@ -207,7 +207,7 @@ def em_step(params, xs):
 """,
         },
         "log-joint uses linear_gaussian of the library: write your own; posterior uses linear_gaussian of the library: "
-        "write your own; marginal uses linear_gaussian of the library: write your own; elbo uses bounds, linear_gaussian",
+        "write your own; marginal uses linear_gaussian of the library: write your own; elbo uses bounds",
     ),
 }
 
