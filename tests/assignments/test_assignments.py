@@ -297,7 +297,7 @@ def graded(tmp_path_factory):
                 path.parent.mkdir(parents=True)
                 write(path, nbformat.writes(answered(released, name, {})))
             (submitted / "notes.txt").write_text("no folder")
-        said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name)
+        said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
         return submitted, folder, rows_of(folder), said
 
     return grade
@@ -388,7 +388,7 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     gone = folder / "reports" / classroom.slug(other) / f"{name}.json"
     seed = json.loads(gone.read_text())["seed"]
     gone.unlink()
-    run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name)
+    run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
     again = rows_of(folder)
     assert {path for path, time in reports.items() if path.stat().st_mtime_ns != time} == {gone}
     assert float(again[student]["points"]) == float(rows[student]["points"]) + 2.5
