@@ -36,7 +36,7 @@ import vaejax.book.plot  # noqa: F401
 
 VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
-RESTARTS = 6
+RESTARTS = 12
 MEMORY = 12_000_000_000  # bytes, of the judge
 real_rng = np.random.default_rng
 

@@ -380,7 +380,7 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     submitted, folder, rows, _ = graded(name)
     student, other = "right numpy and loops", "right vmap and the library"
     with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
-        grade = book.find_grade("derive", name, name, student)
+        grade = book.find_grade("derive", name, name, classroom.slug(student))
         grade.manual_score, grade.needs_manual_grade = 2.5, False
         book.db.commit()
     (folder / "grades.csv").unlink()
@@ -408,7 +408,7 @@ def test_the_handout_holds_what_students_need_and_no_more(tmp_path):
 
 @each_set
 def test_the_release_holds_no_solution_and_no_hidden_test(graded, name):
-    folder, _, _ = graded(name)
+    _, folder, _, _ = graded(name)
     text = (folder / "release" / name / f"{name}.ipynb").read_text()
     assert not re.search(SECRETS, text)
     released = nbformat.reads(text, as_version=4)
