@@ -66,7 +66,7 @@ ANSWERS = {
     "no number": "def mean_log_likelihood(rate, xs):\n    return float('nan')",
     "a masked array": "def mean_log_likelihood(rate, xs):\n    return np.ma.masked_array([1.0], [True])[0]",
     "a pickle bomb": "class Bomb:\n    def __reduce__(self):\n        import os\n"
-    "        return os.system, ('touch /tmp/bomb',)\ndef mean_log_likelihood(rate, xs):\n    return Bomb()",
+    "        return os.system, ('touch ${TMPDIR:-/tmp}/bomb',)\ndef mean_log_likelihood(rate, xs):\n    return Bomb()",
     "a deep answer": "def mean_log_likelihood(rate, xs):\n    a = []\n    for _ in range(9999):\n        a = [a]\n"
     "    return a",
 }
