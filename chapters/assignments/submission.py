@@ -210,7 +210,8 @@ def library_calls(cells, entered):
         forbidden = set(cell["write_own"])
         if cell["kind"] != "theirs" or not forbidden:
             continue
-        bound, looked, source = set(bound_in(cell["source"])), set(), cell["source"]
+        looked, source = set(), cell["source"]
+        bound = {*bound_in(source), *imported_in(source)}
         while more := names_in(source) & set(helpers) - looked:
             looked |= more  # what the helpers in other cells name, counts as well
             source = "\n".join([source, *(helpers[name] for name in more)])
