@@ -20,7 +20,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site test-site assignments quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site test-site assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,9 +55,13 @@ assignments: .venv/ready-teaching ## write the students' problem sets to classro
 quiz: .venv/ready ## write the companion's sentences as a quiz for Moodle (GIFT) and for Canvas (QTI)
 	@$(BIN)/python chapters/assignments/quiz.py
 
-grade: .venv/ready-teaching ## grade SUBMITTED=folder, which holds <student>/<set>/<set>.ipynb
+handout: .venv/ready-teaching ## write what students get to classroom/handout and classroom/handout.zip
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py handout
+
+grade: .venv/ready-teaching ## grade SUBMITTED=folder of <student>/<set>/<set>.ipynb (SET= STUDENT= JOBS= ARGS=--strict)
 	@test -n "$(SUBMITTED)" || { echo "Say which folder: make grade SUBMITTED=folder"; exit 1; }
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)"
+	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)" $(if $(SET),--set $(SET)) \
+	  $(if $(STUDENT),--student "$(STUDENT)") $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py

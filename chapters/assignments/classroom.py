@@ -1,145 +1,74 @@
-"""Hand out, grade and give back the problem sets, with nbgrader.
+"""Hand out, grade and give back the problem sets.
 
     python chapters/assignments/classroom.py release
-    python chapters/assignments/classroom.py grade FOLDER [--timeout SECONDS]
+    python chapters/assignments/classroom.py handout
+    python chapters/assignments/classroom.py grade FOLDER [--set SET] [--student STUDENT] [--jobs N] [--strict]
 
-`release` writes the students' notebooks to classroom/release. `grade` reads FOLDER/<student>/<set>/<set>.ipynb and
-writes classroom/grades.csv and, for every student, a page in classroom/feedback. Git tracks nothing in classroom/.
+`release` writes the students' notebooks to classroom/release, `handout` a folder and a zip for students. `grade` reads
+FOLDER/<student>/<set>/<set>.ipynb and writes classroom/grades.csv and, for every student, a page in classroom/feedback.
+Git tracks nothing in classroom/.
 
-Student code is executed, with your rights. See "In the classroom" in the README.
+Student code runs in a process of its own, in a sandbox where the machine has one (sandbox.py); tests run in another
+(judge.py), and only data pass between them. nbgrader makes the release and keeps what is marked by hand.
 """
 
 import argparse
-import ast
-import asyncio
+import concurrent.futures
 import csv
+import hashlib
 import json
 import logging
+import multiprocessing
 import os
+import re
 import secrets
 import shutil
 import sys
+import tempfile
+import time
 import warnings
 from pathlib import Path
-from typing import ClassVar
 
-import nbformat
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbgrader.api import Gradebook
-from nbgrader.apps import NbGraderAPI
-from nbgrader.converters import Autograde
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import Execute
-from sqlalchemy.exc import SAWarning
-from traitlets.config import Config
+import pages
+import sandbox
+import submission
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 SOURCE = HERE / "source"
-COURSE = HERE.parent.parent / "classroom"
-MAX_OUTPUT = 1_000_000  # characters of what a cell prints, and of each of its other outputs
-
-warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own queries
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls `alembic`
-
-
-class Run(Execute):
-    """Runs a submission to its end, whatever it does: nbgrader's step, with the guard asked before every cell."""
-
-    flags: ClassVar = []  # of the submission that was run last
-    printed = 0  # characters, by the cell that runs
-
-    def preprocess(self, nb, resources):
-        self.flags.clear()
-        removed = {}  # cells that killed the kernel or could not be stopped
-        while True:
-            try:
-                nb, resources = super().preprocess(nb, resources)
-                break
-            except (DeadKernelError, CellTimeoutError):
-                guilty = [i for i in range(self.running + 1) if _is_theirs(nb.cells[i]) and i not in removed]
-                if not guilty:
-                    raise
-                # Python may die a little later than the cell that kills it: those after it get another chance.
-                for index in [i for i in removed if i > guilty[-1]]:
-                    nb.cells[index].source = removed.pop(index)
-                cell = nb.cells[guilty[-1]]
-                removed[guilty[-1]] = cell.source
-                cell.source = "raise RuntimeError('this cell stopped Python, or could not be stopped: it was left out')"
-        for index, source in removed.items():
-            nb.cells[index].source = source
-            self.flags.append(f"{_id(nb.cells[index])} stopped Python, or could not be stopped")
-        return nb, resources
-
-    def preprocess_cell(self, cell, resources, index):
-        if cell.cell_type != "code" or not cell.source.strip():
-            return cell, resources
-        if index == next(i for i, c in enumerate(self.nb.cells) if c.cell_type == "code"):
-            self._hidden(
-                "import sys, types; sys.modules['_guard'] = m = types.ModuleType('_guard'); "
-                f"exec({(HERE / 'guard.py').read_text()!r}, vars(m)); m.begin(get_ipython()); del m",
-                index,
-            )
-        self._restore(index)
-        self.running, self.printed = index, 0
-        cell, resources = super().preprocess_cell(cell, resources, index)
-        for output in cell.outputs:
-            if len(str(output.get("data", ""))) > MAX_OUTPUT:
-                output["data"] = {"text/plain": "(an output of absurd size was left out)"}
-                self.flags.append(f"{_id(cell)} has an output of absurd size")
-        errors = [output for output in cell.outputs if output.output_type == "error"]
-        if any("would have stopped Python" in error.evalue for error in errors):
-            self.flags.append(f"{_id(cell)} tried to stop Python")
-        if self.printed > MAX_OUTPUT:
-            self.flags.append(f"{_id(cell)} printed without end and was stopped")
-        elif any(error.ename in ("CellTimeoutError", "KeyboardInterrupt") for error in errors):
-            self.flags.append(f"{_id(cell)} ran for more than {self.timeout} s and was stopped")
-        if cell.metadata.get("nbgrader", {}).get("locked") and not cell.metadata.nbgrader["grade"]:
-            names = sorted(_names_bound(cell.source))
-            self._hidden(f"__import__('sys').modules['_guard'].remember(get_ipython(), {names})", index)
-        return cell, resources
-
-    def process_message(self, msg, cell, index):
-        """Drop what is printed beyond the limit, and stop the cell that prints it."""
-        if msg["msg_type"] == "stream":
-            before, self.printed = self.printed, self.printed + len(msg["content"]["text"])
-            if self.printed > MAX_OUTPUT:
-                if before <= MAX_OUTPUT:
-                    self.stopping = asyncio.ensure_future(self.km.interrupt_kernel())
-                return None
-        return super().process_message(msg, cell, index)
-
-    def _restore(self, index):
-        """Ask the guard to put back what was replaced. No answer: the cell before this one has broken the kernel."""
-        token = secrets.token_hex(8)
-        said = self._hidden(f"__import__('sys').modules['_guard'].restore(get_ipython(), {token!r})", index)
-        lines = [line for line in said.splitlines() if token in line]
-        if not lines:
-            raise DeadKernelError("no answer from the guard")
-        self.flags.extend(f"{name} was replaced, and put back" for name in json.loads(lines[0])[1])
-
-    def _hidden(self, code, index):
-        cell, real = nbformat.v4.new_code_cell(code), self.nb.cells[index]
-        self.printed = 0
-        self.execute_cell(cell, index, store_history=False)
-        self.nb.cells[index] = real
-        return "".join(output.get("text", "") for output in cell.outputs)
+COURSE = ROOT / "classroom"
+COLUMNS = "student", "set", "points", "of", "to_mark", "flags", "parts", "seed"
+FORKS = multiprocessing.get_context("forkserver")
+PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
+HANDOUT = (
+    "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
+    "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/matplotlibrc",
+    "chapters/coverage.csv", "chapters/answers/*.ipynb", "chapters/figures/*.png", "docs/INSTALL.md",
+)  # fmt: skip
 
 
-def course(folder=COURSE, timeout=60):
+def course(folder=COURSE):
     """nbgrader on our folders."""
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.coursedir import CourseDirectory
+    from sqlalchemy.exc import SAWarning
+    from traitlets.config import Config
+
+    warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own queries
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls `alembic`
     config = Config()
     config.CourseDirectory.root = str(folder)
     config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"
-    config.Run.timeout = timeout
-    config.Autograde.autograde_preprocessors = [
-        Run if step is Execute else step for step in Autograde.autograde_preprocessors.default_args[0]
-    ]
     config.NbGraderAPI.log_level = logging.ERROR
     return NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
 
 
 def sets():
     return sorted(path.name for path in SOURCE.iterdir() if path.is_dir())
+
+
+def source(name):
+    return SOURCE / name / f"{name}.ipynb"
 
 
 def release(folder=COURSE, names=None):
@@ -155,156 +84,310 @@ def release(folder=COURSE, names=None):
     return {name: folder / "release" / name / f"{name}.ipynb" for name in names or sets()}
 
 
-def grade(submitted, folder=COURSE, timeout=60):
-    """Grade FOLDER/<student>/<set>/<set>.ipynb. Returns the rows of grades.csv."""
-    released = release(folder)
-    api, rows = course(folder, timeout), []
-    for student in sorted(path for path in Path(submitted).iterdir() if path.is_dir()):
-        for name, template in released.items():
-            theirs = student / name / f"{name}.ipynb"
-            if not theirs.is_file():
+def handout(folder=COURSE):
+    """Write what students get, book and problem sets without solutions and hidden tests, to handout and handout.zip."""
+    target = folder / "handout"
+    shutil.rmtree(target, ignore_errors=True)
+    for pattern in HANDOUT:
+        for path in ROOT.glob(pattern):
+            if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
+                copy = target / path.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+    for name, path in release(folder).items():
+        copy = target / "problem_sets" / name / path.name
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(path, copy)
+    return target, Path(shutil.make_archive(str(target), "zip", target))
+
+
+class Course:
+    """A folder with all that is known of a class."""
+
+    def __init__(self, folder, *, timeout=60, seconds=600, strict=False, seed=None):
+        self.folder, self.strict, self.seed = folder, strict, seed
+        self.timeout, self.seconds = timeout, seconds
+        folder.mkdir(parents=True, exist_ok=True)
+        salt = folder / "salt.txt"  # with it, nobody can tell the hidden numbers from a name
+        if not salt.exists():
+            salt.write_text(secrets.token_hex(16))
+        self.salt, self.caches = salt.read_text(), {}
+        from nbgrader.api import Gradebook
+
+        self.book = Gradebook(f"sqlite:///{folder / 'gradebook.db'}")
+
+    def seed_of(self, student, name):
+        """Of the hidden tests of one student and set: the same in each run."""
+        digest = hashlib.sha256(f"{self.salt}/{student}/{name}".encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:4], "little") if self.seed is None else self.seed
+
+    def report_path(self, student, name):
+        return self.folder / "reports" / slug(student) / f"{name}.json"
+
+    def request(self, path, student, name):
+        return {
+            "source": str(source(name)),
+            "path": os.fsdecode(path),
+            "cache": str(self.caches[name]) if name in self.caches else None,
+            "timeout": self.timeout,
+            "seconds": self.seconds,
+            "seed": self.seed_of(student, name),
+            "strict": self.strict,
+            "box": None,
+        }
+
+    def version(self, path, student, name):
+        """Changes with all that could change the points of a submission."""
+        digest = hashlib.sha256()
+        library = sorted((ROOT / "vaejax").rglob("*.py"))
+        for part in (source(name), *(HERE / program for program in PROGRAMS), *library, path):
+            digest.update(_content(part))
+        digest.update(json.dumps([self.timeout, self.seconds, self.strict, self.seed_of(student, name)]).encode())
+        return digest.hexdigest()
+
+    def judged(self, student, name, path, wrong):
+        """The report of a submission, and whether it is a new one: what has not changed is not judged again."""
+        if wrong:
+            return None, False
+        target, version = self.report_path(student, name), self.version(path, student, name)
+        try:
+            report = json.loads(target.read_text(encoding="utf-8"))
+            if report["version"] == version:
+                return report, False
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        report = run_judge(self.request(path, student, name))
+        report |= {"version": version, "seed": self.seed_of(student, name)}
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_suffix(f".{secrets.token_hex(4)}.draft")
+        draft.write_text(json.dumps(report), encoding="utf-8")
+        draft.replace(target)
+        return report, True
+
+    def warm(self, name):
+        """Judge our own answers: they must earn everything. What is compiled on the way is kept for all students."""
+        digest = hashlib.sha256(b"".join(map(_content, (source(name), *sorted((ROOT / "vaejax").glob("*.py"))))))
+        digest.update(json.dumps([sys.version, os.cpu_count()]).encode())
+        cache = self.folder / "cache" / f"{name}-{digest.hexdigest()[:16]}"
+        if not cache.is_dir():
+            draft = cache.with_name(f"draft-{secrets.token_hex(4)}")
+            draft.mkdir(parents=True)
+            self.caches[name] = draft
+            report = run_judge(self.request(source(name), "", name) | {"strict": False, "box": "warm"})
+            lost = [test for test, passed in report["tests"].items() if not passed]
+            if lost:
+                shutil.rmtree(draft)
+                why = [f"{c['id']}: {': '.join(c['error'])}" for c in report["cells"] if c.get("error")]
+                sys.exit("\n".join([f"{name}: our own answers do not pass {', '.join(lost)}", *why, *report["flags"]]))
+            for old in cache.parent.glob(f"{name}-*"):
+                shutil.rmtree(old)
+            draft.replace(cache)
+        self.caches[name] = cache
+
+    def row(self, student, name, report, fresh):
+        """A row of grades.csv. Marks given by hand are in nbgrader's database, and stay there."""
+        who = slug(student)
+        self.book.update_or_create_student(who, first_name=printable(student))
+        notebook = self.book.update_or_create_submission(name, who).notebooks[0]
+        marked = self.folder / "autograded" / who / name / f"{name}.ipynb"
+        if fresh or not marked.exists():
+            for grade in notebook.grades:
+                grade.auto_score, grade.needs_manual_grade = _auto(report, grade)
+            self.book.db.commit()
+            pages.write_marked(marked, source(name), report)
+        parts = {grade.name: (grade.score, grade.max_score, grade.needs_manual_grade) for grade in notebook.grades}
+        comments = {comment.name: comment.comment for comment in notebook.comments}
+        page = self.folder / "feedback" / who / name / f"{name}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(pages.page(printable(student), name, report, parts, comments), encoding="utf-8")
+        return {
+            "student": printable(student),
+            "set": name,
+            "points": sum(score for score, _, _ in parts.values()),
+            "of": sum(most for _, most, _ in parts.values()),
+            "to_mark": sum(most for _, most, marked in parts.values() if marked),
+            "flags": "; ".join(report["flags"]),
+            "parts": " ".join(f"{part}={score:g}/{most:g}" for part, (score, most, _) in sorted(parts.items())),
+            "seed": report["seed"],
+        }
+
+
+def _auto(report, grade):
+    """(points by tests, does somebody have to look)"""
+    if grade.name in report["tests"]:
+        return (grade.max_score if report["tests"][grade.name] else 0.0), grade.manual_score is not None
+    answer = "".join(cell["source"] for cell in report["cells"] if cell["id"] == grade.name).strip()
+    return (0.0, False) if answer in ("", "YOUR ANSWER HERE") and grade.manual_score is None else (None, True)
+
+
+def _content(path):
+    """The bytes of a file, or what it is if it is none."""
+    if path.is_symlink() or not path.is_file():
+        return f"{path.is_symlink()} {path.exists()}".encode()
+    with open(path, "rb") as file:
+        return file.read(submission.MAX_FILE + 1)
+
+
+def run_judge(request):
+    """The report of one judge, in a process forked from one that has imported all. Whatever happens, there is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        process = FORKS.Process(target=judge_main, args=(request, str(path)))
+        process.start()
+        process.join(2 * request["seconds"] + 120)
+        process.kill()
+        process.join()
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            log = Path(f"{path}.log")
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    cells = submission.without_answers(submission.template(request["source"]))
+    tests = {cell["id"]: False for cell in cells if cell["kind"] == "test"}
+    return {"tests": tests, "flags": [f"it could not be judged: {(said or ['it took too long'])[-1]}"], "cells": cells}
+
+
+def judge_main(request, path):
+    import judge  # in the fork: it is there already
+
+    judge.main(request, path)
+
+
+def found(submitted, names, students=None):
+    """(student, set or "", path of the notebook, what is wrong with it), one or more for all that is in the folder."""
+    for student in sorted(os.listdir(submitted)):
+        folder, some = Path(submitted) / student, False
+        if students and student not in students:
+            continue
+        if folder.is_symlink() or not folder.is_dir():
+            yield student, "", folder, "it is no folder: expected <student>/<set>/<set>.ipynb"
+            continue
+        try:
+            inside = sorted(os.listdir(folder))
+        except OSError as error:
+            yield student, "", folder, f"the folder cannot be read: {error.strerror}"
+            continue
+        for name in names:
+            path, place = folder / name / f"{name}.ipynb", folder / name
+            if os.path.lexists(path):
+                yield student, name, path, ""
+            elif os.path.lexists(place):
+                there = ", ".join(map(printable, os.listdir(place)[:5])) if place.is_dir() else "no folder"
+                yield student, name, path, f"{name}/{name}.ipynb was not found; there is {there or 'nothing'}"
+            else:
                 continue
-            row = grade_one(api, folder, template, student.name, name, theirs)
-            rows.append(row)
-            print(
-                f"{row['student']} {name}: {row['points']:g} of {row['of']:g}"
-                + (f"; {row['flags']}" if row["flags"] else "")
-            )
-    with open(folder / "grades.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["student", "set", "points", "of", "to_mark", "flags", "parts"])
+            some = True
+        others = [one for one in inside if one not in sets()]
+        if others or (not inside and not some):
+            there = ", ".join(map(printable, others[:5])) or "nothing"
+            yield student, "", folder, f"there is {there}, where folders named {', '.join(names)} are expected"
+
+
+def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **options):
+    """Grade FOLDER/<student>/<set>/<set>.ipynb. Returns the rows of grades.csv, written as they are known."""
+    print(sandbox.SAYS[sandbox.kind()], flush=True)
+    paths = [str(HERE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # or the process that is forked finds no judge, and says nothing
+    FORKS.set_forkserver_preload(["judge"])
+    names = names or sets()
+    release(folder, names)
+    room, rows, begun = Course(folder, **options), {}, time.monotonic()
+    todo = list(found(submitted, names, students))
+    table = folder / "grades.csv"
+    for row in _read(table):
+        rows[row["student"], row["set"]] = row
+    for student, name, _, _ in todo:
+        rows.pop((printable(student), name), None)
+    _write(table, rows)
+    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        list(pool.map(room.warm, sorted({name for _, name, _, wrong in todo if name and not wrong})))
+        pending = {pool.submit(room.judged, *one): one for one in todo}
+        for future in concurrent.futures.as_completed(pending):
+            student, name, _, wrong = pending[future]
+            try:
+                row = _no_points(student, name, wrong) if wrong else room.row(student, name, *future.result())
+            except Exception as error:  # whatever it is, the next student's turn comes
+                row = _no_points(student, name, f"it could not be graded: {type(error).__name__}: {error}")
+            rows[row["student"], row["set"]] = row
+            with open(table, "a", newline="", encoding="utf-8", errors="replace") as file:
+                csv.DictWriter(file, COLUMNS).writerow(row)
+            flags = f"; {row['flags']}" if row["flags"] else ""
+            print(f"{row['student']} {name}: {row['points']:g} of {row['of']:g}{flags}", flush=True)
+    _write(table, rows)
+    print(f"{len(todo)} in {time.monotonic() - begun:.0f} s")
+    return [rows[key] for key in sorted(rows)]
+
+
+def _no_points(student, name, flag):
+    most = sum(cell["points"] for cell in submission.template(source(name))) if name else 0
+    return dict.fromkeys(COLUMNS, "") | {
+        "student": printable(student), "set": name, "points": 0, "of": most, "to_mark": 0, "flags": flag
+    }  # fmt: skip
+
+
+def _read(table):
+    try:
+        with open(table, newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if set(row) == set(COLUMNS)]
+    except OSError:
+        return []
+
+
+def _write(table, rows):
+    draft = table.with_suffix(".draft")
+    with open(draft, "w", newline="", encoding="utf-8", errors="replace") as file:
+        writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
-    return rows
+        writer.writerows(rows[key] for key in sorted(rows))
+    draft.replace(table)
 
 
-def grade_one(api, folder, template, student, name, theirs):
-    template = nbformat.read(template, as_version=4)
-    try:
-        theirs = nbformat.read(theirs, as_version=4)
-        notebook, flags = rebuild(template, theirs)
-    except Exception as error:  # whatever is in the file, the next student's turn comes
-        notebook, flags = template, [f"the file is no notebook: {type(error).__name__}"]
-    target = folder / "submitted" / student / name / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target)
-    Run.flags.clear()
-    result = api.autograde(name, student, force=True)
-    flags += Run.flags
-    if not result["success"]:
-        flags.append("grading did not end: see the log")
-        (target.parent / "log.txt").write_text(str(result.get("log") or result.get("error")))
-    feedback = api.generate_feedback(name, student, force=True)
-    if result["success"] and not feedback["success"]:
-        flags.append("no feedback page could be made")
-    with Gradebook(api.coursedir.db_url) as book:
-        grades = book.update_or_create_submission(name, student).notebooks[0].grades
-        parts = {grade.name: (grade.score, grade.max_score, grade.needs_manual_grade) for grade in grades}
-    return {
-        "student": student,
-        "set": name,
-        "points": sum(score for score, _, _ in parts.values()),
-        "of": sum(most for _, most, _ in parts.values()),
-        "to_mark": sum(most for _, most, marked in parts.values() if marked),
-        "flags": "; ".join(dict.fromkeys(flags)),
-        "parts": " ".join(f"{part}={score:g}/{most:g}" for part, (score, most, _) in sorted(parts.items())),
-    }
+def printable(name):
+    """A name of a folder as one line of characters that exist, and no formula for a spreadsheet."""
+    text = "".join(one if one.isprintable() else "?" for one in str(name))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def rebuild(template, theirs):
-    """The released notebook with the student's answers in it, and what else was found.
-
-    Test cells are ours, whatever was done to them. Cells that the student has added stay where they were.
-    """
-    flags, answers, extra, place, judges = [], {}, {None: []}, None, _judges(template)
-    ours = {_id(cell): cell for cell in template.cells if _id(cell)}
-    for cell in theirs.cells:
-        name = _id(cell)
-        if name not in ours:
-            if cell.cell_type == "code" and str(cell.source).strip():
-                extra.setdefault(place, []).append(nbformat.v4.new_code_cell(cell.source))
-            continue
-        place = name
-        if name in answers:
-            flags.append(f"{name} is there twice: the first one counts")
-            continue
-        answers[name] = cell
-        if not ours[name].metadata.nbgrader["solution"] and cell.source.strip() != ours[name].source.strip():
-            flags.append(f"{name} was edited: ours is used")
-    cells = list(extra[None])
-    for cell in template.cells:
-        name = _id(cell)
-        if name and name not in answers:
-            flags.append(f"{name} was deleted: ours is used")
-        elif name and cell.metadata.nbgrader["solution"]:
-            cell.source = str(answers[name].source)
-            if cell.cell_type == "code" and (called := _names_used(cell.source) & judges):
-                flags.append(f"{name} calls {', '.join(sorted(called))}, which belongs to a test")
-        cells += [cell, *extra.get(name, [])] if name else [cell]
-    template.cells = cells
-    return template, flags
+def slug(student):
+    """A name for files and the database: the folder's own if it is plain, else one that nobody else has."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
+        return student
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", student)[:40].strip("_")
+    return f"{plain}-{hashlib.sha256(student.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
 
 
-def _id(cell):
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
-
-
-def _is_theirs(cell):
-    return cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("locked")
-
-
-def _judges(notebook):
-    """The functions that belong to tests: those of test cells, and of locked cells whose name ends in -judge."""
-    return {
-        name
-        for cell in notebook.cells
-        if cell.cell_type == "code" and not _is_theirs(cell)
-        if cell.metadata.nbgrader["grade"] or _id(cell).endswith("-judge")
-        for name in _names_bound(cell.source)
-    }
-
-
-def _names_used(source):
-    """The names that a cell reads and does not bind itself; none if it is no Python."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except SyntaxError:
-        return set()
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    return {node.id for node in names} - bound
-
-
-def _names_bound(source):
-    """The names that the top level of a cell binds."""
-    tree = ast.parse(source)
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
-
-
-if __name__ == "__main__":
+def main():
     parser = argparse.ArgumentParser(description="Hand out and grade the problem sets.")
     commands = parser.add_subparsers(dest="command", required=True)
     releasing = commands.add_parser("release", help="write the students' notebooks to classroom/release")
+    handing = commands.add_parser("handout", help="write a folder and a zip for students")
     grading = commands.add_parser("grade", help="grade a folder of submissions")
     grading.add_argument("folder", type=Path, help="holds <student>/<set>/<set>.ipynb")
-    grading.add_argument("--timeout", type=int, default=60, help="seconds for one cell (default 60)")
-    for command in (releasing, grading):
+    grading.add_argument("--set", action="append", dest="names", choices=sets(), help="only this set (may be repeated)")
+    grading.add_argument("--student", action="append", dest="students", help="only this student (may be repeated)")
+    grading.add_argument("--jobs", type=int, help="how many at a time (default: one for each core)")
+    grading.add_argument("--timeout", type=int, default=60, help="seconds for one cell or call (default 60)")
+    grading.add_argument("--seconds", type=int, default=600, help="seconds for a whole notebook (default 600)")
+    grading.add_argument("--strict", action="store_true", help="no points where a task says write your own, and is not")
+    grading.add_argument("--seed", type=int, help="of the hidden tests, to replay a row (default: by student and set)")
+    for command in (releasing, handing, grading):
         command.add_argument("--course", type=Path, default=COURSE, help="the folder to write to (default: classroom)")
-    options = parser.parse_args()
-    if options.command == "release":
-        for path in release(options.course).values():
-            print(path.relative_to(options.course.parent))
-    elif not options.folder.is_dir():
-        sys.exit(f"{options.folder} is no folder: expected <student>/<set>/<set>.ipynb in it")
-    elif not grade(options.folder, options.course, options.timeout):
-        sys.exit(
-            f"{options.folder} holds no submission: expected <student>/<set>/<set>.ipynb, with a set of "
-            f"{', '.join(sets())}"
-        )
+    options = vars(parser.parse_args())
+    command, folder = options.pop("command"), options.pop("course").absolute()
+    sys.stdout.reconfigure(errors="replace")
+    if command == "release":
+        for path in release(folder).values():
+            print(path.relative_to(folder.parent))
+    elif command == "handout":
+        for path in handout(folder):
+            print(path.relative_to(folder.parent))
+    elif not options["folder"].is_dir():
+        sys.exit(f"{options['folder']} is no folder: expected <student>/<set>/<set>.ipynb in it")
+    elif not grade(options.pop("folder"), folder, **options):
+        sys.exit(f"there is nothing to grade: expected <student>/<set>/<set>.ipynb, with a set of {', '.join(sets())}")
     else:
-        print(f"Grades are in {options.course}/grades.csv, pages for students in {options.course}/feedback")
+        print(f"Grades are in {folder}/grades.csv, pages for students in {folder}/feedback")
+
+
+if __name__ == "__main__":
+    main()

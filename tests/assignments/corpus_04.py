@@ -149,21 +149,6 @@ def posterior_of_z(params, x):
     cov = jnp.linalg.inv(-jax.hessian(log_p)(zero))
     return cov @ jax.grad(log_p)(zero), cov
 """,
-        "marginal": """
-def log_marginal(params, x):
-    mean, cov = linear_gaussian.posterior_moments(params, x)
-    return linear_gaussian.log_joint(params, x, mean) - densities.log_gaussian(
-        mean, mean, jnp.linalg.cholesky(cov))
-""",
-        "elbo": """
-@jax.jit
-def elbo(params, x, mean, scale_tril):
-    return vj.elbo(linear_gaussian.log_joint, params, x, vj.cubature_nodes(mean, scale_tril))
-""",
-        "em": """
-def em_step(params, xs):
-    return vj.em_step(linear_gaussian.FACTOR_ANALYSIS, params, xs)[0]
-""",
         "predict": """
 def predict_last(train, known):
     columns = np.column_stack([train[:, :-1], np.ones(len(train))]).astype(float)
@@ -188,12 +173,6 @@ def log_marginal(params, x):
     quadratic = e @ e - (along**2 * d**2 / (1 + d**2)).sum()
     return -0.5 * (quadratic + jnp.log1p(d**2).sum() + params.log_psi.sum() + len(x) * jnp.log(2 * jnp.pi))
 """,
-        "elbo": """
-def elbo(params, x, mean, scale_tril):
-    m, C = linear_gaussian.posterior_moments(params, x)
-    return linear_gaussian.log_marginal(params, x) - densities.kl_gaussian(
-        mean, scale_tril, m, jnp.linalg.cholesky(C))
-""",
         "em": """
 def em_step(params, xs):
     W, b, log_psi = params
@@ -205,6 +184,31 @@ def em_step(params, xs):
     return params._replace(W=new, log_psi=np.log(np.diag(S - new @ B @ S)))
 """,
     },
+}
+
+# the library where a task says: write your own
+FLAGGED = {
+    "one-liners": (
+        {
+            "log-joint": "log_joint = linear_gaussian.log_joint",
+            "posterior": "from vaejax.linear_gaussian import posterior_moments as posterior_of_z",
+            "marginal": """
+m = __import__("importlib").import_module("vaejax." + "linear" + "_gaussian")
+def log_marginal(params, x):
+    return m.log_marginal(params, x)
+""",
+            "elbo": """
+def elbo(params, x, mean, scale_tril):
+    return vj.elbo(linear_gaussian.log_joint, params, x, vj.cubature_nodes(mean, scale_tril))
+""",
+            "em": """
+def em_step(params, xs):
+    return vj.em_step(linear_gaussian.FACTOR_ANALYSIS, params, xs)[0]
+""",
+        },
+        "log-joint uses linear_gaussian of the library: write your own; posterior uses linear_gaussian of the library: "
+        "write your own; marginal uses linear_gaussian of the library: write your own; elbo uses bounds",
+    ),
 }
 
 # name -> (cells, the tests that must fail, words that must be in the message of one of them)

@@ -1,11 +1,15 @@
-"""The problem sets judge as they should: whole corpora of answers are graded by nbgrader itself."""
+"""The problem sets judge as they should: whole corpora of answers are graded as a class is."""
 
 import copy
 import csv
+import html
 import importlib.util
+import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +19,9 @@ import pytest
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent.parent
 ASSIGNMENTS = ROOT / "chapters" / "assignments"
-README = ROOT / "README.md"
+TEACHING = ROOT / "docs" / "TEACHING.md"
 TIMEOUT = 40  # seconds for a cell; the slowest of ours takes two on an idle machine
+SECRETS = "_hidden|HIDDEN TEST|SOLUTION|Marks|joint_by_scipy|score_rate|expected_scale"  # what no student may see
 
 
 def load(name, path):
@@ -27,7 +32,10 @@ def load(name, path):
     return module
 
 
+sys.path.insert(0, str(ASSIGNMENTS))
 classroom = load("classroom", ASSIGNMENTS / "classroom.py")
+sys.path.remove(str(ASSIGNMENTS))
+CHEATS = load("cheats", Path(__file__).parent / "cheats.py")
 SETS = classroom.sets()
 CORPUS = {name: load(f"corpus_{name[:2]}", Path(__file__).parent / f"corpus_{name[:2]}.py") for name in SETS}
 
@@ -76,23 +84,13 @@ def delete_the_answer(notebook):
     notebook.cells.remove(part(notebook, "mean"))
 
 
-PATCH = """
-check.check_close = lambda *args, **options: print("ok")
-check.check_bound = check.check_close
-import vaejax.book.check, vaejax.densities as densities
-vaejax.book.check._report = lambda *args: None
-np.log = lambda x: 0 * x
-densities.log_gaussian = lambda *args: 0.0
-def mean_log_likelihood(rate, xs):
-    return 0.0
-"""
-REDEFINE = """
-class check:
-    check_close = check_equal = check_bound = staticmethod(lambda *args, **options: None)
-np = None
-def mean_log_likelihood(rate, xs):
-    return 0.0
-"""
+def own_cells(*sources):
+    def change(notebook):
+        notebook.cells[1:1] = [nbformat.v4.new_code_cell(source) for source in sources]
+
+    return change
+
+
 STUBBORN = """
 while True:
     try:
@@ -105,16 +103,64 @@ LATE = """
 import ctypes, threading
 threading.Timer(0.3, ctypes.string_at, [0]).start()
 """
-TRANSFORM = """
-import ast
-class Nothing(ast.NodeTransformer):
-    def visit_Module(self, tree):
-        return ast.Module([], [])
-get_ipython().ast_transformers.append(Nothing())
+CHILDREN = """
+import subprocess, time
+for _ in range(90):
+    subprocess.Popen(["sleep", "98765"])
+time.sleep(20)
 """
+GARBAGE = """
+import os
+for number in range(3, 12):
+    try:
+        os.write(number, b"x" * 100)
+    except OSError:
+        pass
+"""
+HUGE = "def mean_log_likelihood(rate, xs):\n    return np.zeros(10**9, np.int8)"
+LOUD = """
+import logging, sys, warnings
+from tqdm import tqdm
+def mean_log_likelihood(rate, xs):
+    print("to stderr", file=sys.stderr)
+    warnings.warn("a warning")
+    logging.getLogger().warning("a log")
+    np.log(np.zeros(1))
+    return np.mean([np.log(rate) - rate * x for x in tqdm(xs)])
+"""
+ODD = {  # cells of the first set, right in an odd style
+    "density": """
+from collections import namedtuple
+class Density:
+    def __call__(self, x, rate):
+        return jnp.log(rate) - rate * x
+log_exponential = Density()
+""",
+    "mean": LOUD,
+    "rate": "score_rate = 3\nfit_rate = lambda xs: [len(xs) / np.sum(xs)][0]\n%time 1 + 1",
+    "gaussian-fit": """
+def fit_gaussian(xs):
+    mean = xs.mean(0)
+    xs -= mean                             # it is ours to change: the test has its own
+    return [mean, np.linalg.cholesky(xs.T @ xs / len(xs))]
+""",
+    "climb": "def climb(xs):\n    return (float(a) for a in (xs.mean(), xs.std()))",
+    "two-step": """
+Answer = namedtuple("Answer", "shares means covs")
+def fit_two_step(xs, labels, K):
+    groups = [xs[labels == k] for k in range(K)]
+    return Answer([len(g) / len(xs) for g in groups], [list(g.mean(0)) for g in groups],
+                  [np.cov(g.T, bias=True) for g in groups])
+""",
+}
+MEAN = {"mean-check", ...}  # this test at least, and whatever else is said
 TRICKS = {
-    "endless": (trick("mean", "while True:\n    pass"), {"mean-check"}, "mean ran for more than"),
-    "patched": (trick("mean", PATCH), {"mean-check"}, "vaejax.book.check.check_close was replaced, and put back"),
+    "endless": (trick("mean", "while True:\n    pass"), {"mean-check"}, "mean ran for longer"),
+    "endless in a call": (
+        trick("mean", "def mean_log_likelihood(rate, xs):\n    while True:\n        pass"),
+        {"mean-check"},
+        "",
+    ),
     "deleted": (
         delete_and_edit,
         set(),
@@ -123,51 +169,108 @@ TRICKS = {
     "exit": (trick("mean", "import sys\nsys.exit(0)"), {"mean-check"}, "mean tried to stop Python"),
     "stubborn": (trick("mean", STUBBORN), {"mean-check"}, "mean stopped Python, or could not be stopped"),
     "crash": (trick("mean", "import ctypes\nctypes.string_at(0)"), {"mean-check"}, "mean stopped Python"),
-    "calls the judge": (
-        trick(
-            "rate",
-            "def fit_rate(xs):\n    rates = np.linspace(0.01, 9, 9999)\n"
-            "    return rates[np.argmax([score_rate(r, bulbs) for r in rates])]",
-        ),
-        {"rate-check"},
-        "rate calls score_rate, which belongs to a test",
-    ),
-    "quit": (trick("mean", "quit()"), {"mean-check"}, "mean tried to stop Python"),
+    "_exit": (trick("mean", "import os\nos._exit(0)"), {"mean-check"}, "mean stopped Python"),
+    "quit": (trick("mean", "quit()"), {"mean-check"}, ""),
     "a late crash": (trick("mean", LATE), {"mean-check"}, "mean stopped Python"),
-    "redefined": (trick("mean", REDEFINE), {"mean-check"}, "check was replaced, and put back; np was replaced"),
-    "transformed": (trick("mean", TRANSFORM), {"mean-check"}, "mean stopped Python"),
+    "children": (trick("mean", CHILDREN), {"mean-check"}, "more than 64 processes"),
+    "garbage": (trick("mean", GARBAGE), {"mean-check"}, "mean stopped Python"),
     "flood": (trick("mean", "while True:\n    print('x' * 1000)"), {"mean-check"}, "mean printed without end"),
-    "display": (trick("mean", "from IPython.display import HTML\nHTML('x' * 10**7)"), {"mean-check"}, "absurd size"),
-    "no answer": (delete_the_answer, {"mean-check"}, "mean was deleted: ours is used"),
-    "a crash instead of an answer": (
-        trick("density", "raise SystemExit"),
-        {"density-value", "density-mass", "density-vmap"},
-        "",
-    ),
+    "display": (trick("mean", "from IPython.display import HTML\nHTML('x' * 10**7)"), {"mean-check"}, ""),
+    "no answer": (delete_the_answer, {"mean-check"}, "mean was deleted"),
+    "a tower of signs": (trick("mean", "-" * 100_000 + "1"), {"mean-check"}, ""),
+    "html": (trick("mean", "print('<script>alert(1)</script>')\n'<script>alert(2)</script>'"), {"mean-check"}, ""),
+    "a surrogate": (trick("mean", "x = '\ud800'"), {"mean-check"}, "a cell holds characters that are none"),
+    "windows": (lambda notebook: [c.update(source=c.source.replace("\n", "\r\n")) for c in notebook.cells], set(), ""),
+    "cells without end": (own_cells(*["x = 1"] * 500), set(), "more than 400 cells of its own"),
+    "odd style": (lambda notebook: [part(notebook, cell).update(source=code) for cell, code in ODD.items()], set(), ""),
+    **{name: (trick("mean", code), {"mean-check"}, "") for name, code in CHEATS.ANSWERS.items()},
+    **{f"forgery {i}": (trick("mean", code), MEAN, "") for i, code in enumerate(CHEATS.FORGERIES)},
+    "a huge answer": (trick("mean", HUGE), {"mean-check"}, "mean stopped Python"),
+    **{f"all {kind}": (trick("mean", CHEATS.everything(kind)), MEAN, "") for kind in ("PATCHES", "STEALS", "SABOTAGE")},
 }
-BROKEN = {"broken": '{"cells": [', "empty": "", "a list": "[1, 2]"}
+
+
+def packed(wrong):
+    """Mistakes in different cells, handed in together: no task needs another. [(names, cells, lost, words)]"""
+    packs = []
+    for kind, (cells, lost, words) in wrong.items():
+        for pack in packs:
+            if not set(cells) & set(pack[1]) and not lost & pack[2]:
+                break
+        else:
+            packs.append(pack := ([], {}, set(), []))
+        pack[0].append(kind), pack[1].update(cells), pack[2].update(lost), pack[3].append(words)
+    return packs
 
 
 def cases():
-    """(set, student, what is handed in, tests that are lost, words of a message, words of a flag)"""
+    """(set, student, what is handed in, tests that are lost, words of messages, words of a flag)"""
     for name in SETS:
         corpus = CORPUS[name]
         for kind, cells in corpus.RIGHT.items():
-            yield name, f"right {kind}", cells, set(), "", ""
-        for kind, (cells, lost, words) in corpus.WRONG.items():
-            yield name, f"wrong {kind}", cells, lost, words, ""
+            yield name, f"right {kind}", cells, set(), [], ""
+        for kind, (cells, flag) in getattr(corpus, "FLAGGED", {}).items():
+            yield name, f"flagged {kind}", cells, set(), [], flag
+        for number, (kinds, cells, lost, words) in enumerate(packed(corpus.WRONG)):
+            yield name, f"wrong {number} {kinds[0]}", cells, lost, words, ""
     for kind, (change, lost, flag) in TRICKS.items():
-        yield SETS[0], f"trick {kind}", change, lost, "", flag
+        if kind != "all SABOTAGE" or classroom.sandbox.kind() != "none":
+            yield SETS[0], f"trick {kind}", change, lost, [], flag
 
 
 CASES = list(cases())
 
 
+# Files of the first set: the folder's name, what is in it, whether it earns all points, a flag.
+def bytes_of(encoding, begin=b""):
+    return lambda path, text: path.write_bytes(begin + text.encode(encoding))
+
+
+def written(text):
+    return lambda path, _: path.write_text(text)
+
+
+def link(path, text):
+    other = path.parents[3] / "elsewhere.ipynb"
+    other.write_text(text)
+    path.symlink_to(other)
+
+
+def linked_folder(path, text):
+    real = path.parents[3] / "a folder"
+    real.mkdir()
+    (real / path.name).write_text(text)
+    path.parent.rmdir()
+    path.parent.symlink_to(real)
+
+
+FILES = {
+    "Bob [1234]": (bytes_of("utf-8"), True, ""),
+    " lead": (written("{"), False, "the file is no notebook"),
+    "new\nline": (written(""), False, "the file is no notebook"),
+    "half \udcff": (written("[1, 2]"), False, "the file is no notebook"),
+    "=1+1": (written('{"cells": 3, "nbformat": 4}'), False, "the file is no notebook"),
+    "bom": (bytes_of("utf-8", b"\xef\xbb\xbf"), True, ""),
+    "utf-16": (bytes_of("utf-16"), True, ""),
+    "link": (link, False, "is a link"),
+    "linked folder": (linked_folder, False, "is a link"),
+    "pipe": (lambda path, _: os.mkfifo(path), False, "it is a folder, a pipe or a device"),
+    "directory": (lambda path, _: path.mkdir(), False, "it is a folder"),
+    "huge": (lambda path, _: (path.touch(), os.truncate(path, 10**9)), False, "the file has 1000000000 bytes"),
+    "misnamed": (
+        lambda path, text: path.with_name("my answers.ipynb").write_text(text),
+        False,
+        "there is my answers.ipynb",
+    ),
+    "empty": (lambda path, _: path.parent.rmdir(), False, "there is nothing"),
+}
+
+
 each_set = pytest.mark.parametrize("name", SETS)
 
 
-def slug(student):
-    return re.sub(r"\W+", "_", student)
+def text_of(path, course, student=""):
+    return path.replace("{root}", str(ROOT)).replace("{course}", str(course)).replace("{classmate}", str(student))
 
 
 @pytest.fixture(scope="module")
@@ -179,22 +282,30 @@ def graded(tmp_path_factory):
         folder, submitted = tmp_path_factory.mktemp("class room ü"), tmp_path_factory.mktemp("submitted")
         run("release", "--course", folder)
         released = nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
-        handed_in = dict(BROKEN) if name == SETS[0] else {}
         for of, student, change, *_ in CASES:
             if of == name:
                 notebook = answered(released, name, {} if callable(change) else change)
                 if callable(change):
                     change(notebook)
-                handed_in[student] = nbformat.writes(notebook)
-        for student, text in handed_in.items():
-            path = submitted / slug(student) / name / f"{name}.ipynb"
-            path.parent.mkdir(parents=True)
-            path.write_text(text, encoding="utf-8")
-        said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT)
-        with open(folder / "grades.csv", newline="", encoding="utf-8") as file:
-            return folder, {row["student"]: row for row in csv.DictReader(file)}, said
+                path = submitted / student / name / f"{name}.ipynb"
+                path.parent.mkdir(parents=True)
+                text = text_of(nbformat.writes(notebook), folder, submitted / "right numpy and loops")
+                path.write_bytes(text.encode("utf-8", "backslashreplace"))
+        if name == SETS[0]:
+            for student, (write, _, _) in FILES.items():
+                path = submitted / student / name / f"{name}.ipynb"
+                path.parent.mkdir(parents=True)
+                write(path, nbformat.writes(answered(released, name, {})))
+            (submitted / "notes.txt").write_text("no folder")
+        said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
+        return submitted, folder, rows_of(folder), said
 
     return grade
+
+
+def rows_of(folder):
+    with open(folder / "grades.csv", newline="", encoding="utf-8") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
 
 
 def run(*command):
@@ -205,9 +316,8 @@ def run(*command):
 
 
 def errors_of(folder, name, student):
-    path = folder / "autograded" / slug(student) / name / f"{name}.ipynb"
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(o.evalue for c in cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error")
+    report = json.loads((folder / "reports" / classroom.slug(student) / f"{name}.json").read_text())
+    return "\n".join(": ".join(cell["error"]) for cell in report["cells"] if cell.get("error"))
 
 
 @pytest.mark.parametrize(
@@ -215,36 +325,92 @@ def errors_of(folder, name, student):
     [pytest.param(*case, id=f"{case[0][:2]} {case[1]}") for case in CASES],
 )
 def test_answers_earn_what_they_should(graded, name, student, change, lost, words, flag):
-    folder, rows, said = graded(name)
-    row = rows[slug(student)]
-    points = graded_by_tests(name)
+    _, folder, rows, said = graded(name)
+    row = rows[student]
+    points, at_least = graded_by_tests(name), ... in lost
+    lost = lost - {...}
     assert lost <= set(points)
     earned = dict(entry.split("=") for entry in row["parts"].split())
+    if at_least:  # who breaks more than an answer may lose more
+        lost |= {test for test in points if earned[test].startswith("0/")}
     for test, most in points.items():
         assert earned[test] == f"{0 if test in lost else most:g}/{most:g}", (
-            f"{test}: {errors_of(folder, name, student)}"
+            f"{test}: {errors_of(folder, name, student)}; {row['flags']}"
         )
     assert float(row["points"]) == sum(most for test, most in points.items() if test not in lost)
-    assert words in errors_of(folder, name, student)
-    assert flag in row["flags"] and bool(row["flags"]) == bool(flag)
-    page = folder / "feedback" / slug(student) / name / f"{name}.html"
-    assert page.stat().st_size < 5_000_000 and (words.split("?")[0] in page.read_text())
-    assert any(line.startswith(f"{slug(student)} {name}") for line in said)
+    page = (folder / "feedback" / classroom.slug(student) / name / f"{name}.html").read_text()
+    for word in words:
+        assert word in errors_of(folder, name, student) and html.escape(word) in page
+    assert at_least or (flag in row["flags"] and bool(row["flags"]) == bool(flag)), row["flags"]
+    assert len(page) < 5_000_000 and "<script" not in page
+    assert any(line.startswith(f"{student} {name}") for line in said)
 
 
 @pytest.mark.parametrize("name", SETS[:1])
-def test_files_that_are_no_notebooks_score_nothing_and_stop_nobody(graded, name):
-    _, rows, _ = graded(name)
-    for student in BROKEN:
-        row = rows[slug(student)]
-        assert float(row["points"]) == 0 and row["flags"].startswith("the file is no notebook")
+def test_each_folder_has_a_row_whatever_is_in_it(graded, name):
+    _, _, rows, _ = graded(name)
+    for student, (_, right, flag) in FILES.items():
+        row = rows[classroom.printable(student)]
+        assert float(row["points"]) == (21 if right else 0), (student, row)
+        assert re.search(flag, row["flags"]) and bool(row["flags"]) == bool(flag), (student, row)
+    assert "it is no folder" in rows["notes.txt"]["flags"]
+
+
+@pytest.mark.parametrize("name", SETS[:1])
+def test_what_students_do_harms_nobody(graded, name):
+    submitted, folder, rows, _ = graded(name)
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = process.read_bytes()
+        except OSError:
+            continue
+        assert b"98765" not in command, command
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "vaejax", "data"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "check.py" not in changed.stdout and not Path("/tmp/bomb").exists()
+    assert (submitted / "right numpy and loops" / name / f"{name}.ipynb").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", SETS[:1])
+def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
+    """A mark by hand, a lost table, one report missing: the row comes back with its mark, and one alone is judged."""
+    from nbgrader.api import Gradebook
+
+    submitted, folder, rows, _ = graded(name)
+    student, other = "right numpy and loops", "right vmap and the library"
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
+        grade = book.find_grade("derive", name, name, classroom.slug(student))
+        grade.manual_score, grade.needs_manual_grade = 2.5, False
+        book.db.commit()
+    (folder / "grades.csv").unlink()
+    reports = {path: path.stat().st_mtime_ns for path in (folder / "reports").glob("*/*.json")}
+    gone = folder / "reports" / classroom.slug(other) / f"{name}.json"
+    seed = json.loads(gone.read_text())["seed"]
+    gone.unlink()
+    run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
+    again = rows_of(folder)
+    assert {path for path, time in reports.items() if path.stat().st_mtime_ns != time} == {gone}
+    assert float(again[student]["points"]) == float(rows[student]["points"]) + 2.5
+    assert again[student]["to_mark"] == "3.0" and again[other] == rows[other] and int(again[other]["seed"]) == seed
+    assert set(again) == set(rows)
+
+
+def test_the_handout_holds_what_students_need_and_no_more(tmp_path):
+    run("handout", "--course", tmp_path)
+    with zipfile.ZipFile(tmp_path / "handout.zip") as file:
+        names = set(file.namelist())
+        texts = {name: file.read(name).decode() for name in names if "problem_sets" in name and name.endswith(".ipynb")}
+    assert len(texts) == len(SETS) and not any(re.search(SECRETS, text) for text in texts.values())
+    assert {"README.md", "Makefile", "vaejax/vae.py", "chapters/06_vae.ipynb", "data/bfi.csv"} <= names
+    assert not [name for name in names if re.search(r"assignments|corpus|tests/|\.git/|source|salt", name)]
 
 
 @each_set
 def test_the_release_holds_no_solution_and_no_hidden_test(graded, name):
-    folder, _, _ = graded(name)
+    _, folder, _, _ = graded(name)
     text = (folder / "release" / name / f"{name}.ipynb").read_text()
-    assert not re.search("_hidden|HIDDEN TEST|SOLUTION|Marks", text)
+    assert not re.search(SECRETS, text)
     released = nbformat.reads(text, as_version=4)
     assert not any(cell.get("outputs") for cell in released.cells)
     theirs = {line.strip() for cell in released.cells for line in cell.source.splitlines()}
@@ -266,7 +432,7 @@ def test_a_set_is_well_made(name):
     title = source(name).cells[0].source
     assert f"{total} points, {by_tests} of them by tests" in re.sub(r"\s+", " ", title)
     minutes = re.search(r"(\d+) minutes", title).group(1)
-    row = next(line for line in README.read_text().splitlines() if line.startswith("| [") and f"/{name})" in line)
+    row = next(line for line in TEACHING.read_text().splitlines() if line.startswith("| [") and f"/{name})" in line)
     assert row.endswith(f"| {minutes} min | {total} |") and 60 <= int(minutes) <= 120
     for cell, i in zip(cells, info, strict=True):
         if i["grade"] and cell.cell_type == "code":
