@@ -355,11 +355,6 @@ def test_sharp_does_nothing_outside_of_a_notebook():
     assert dict(plt.rcParams) == before
 
 
-def test_a_hole_in_a_matrix_leaves_the_other_colours():
-    shown = plot.matrix([[1, np.nan], [-2, 3]], "ab", "cd", label="l").axes[0].images[0]
-    assert shown.get_clim() == (-3, 3)
-
-
 def test_pictures_without_a_title_or_a_shape_are_refused():
     with pytest.raises(ValueError, match="titles: got 2, expected 3, one for each"):
         plot.images(np.zeros((3, 2, 2)), num_columns=3, titles=["a", "b"])
@@ -513,15 +508,6 @@ def test_paths_draws_what_was_seen_what_was_not_and_the_path():
     assert legend(first) == ["kept back", "seen"]
 
 
-def test_matrix_shows_every_number_under_its_names_with_zero_in_the_middle():
-    values = np.array([[0.5, -2.0, 0], [1, 0, 0]])
-    ax, bar = plot.matrix(values, ["r", "s"], ["a", "b", "c"], label="v").axes
-    np.testing.assert_array_equal(ax.images[0].get_array(), values)
-    assert ax.images[0].get_clim() == (-2, 2) and bar.get_ylabel() == "v"
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["r", "s"]
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b", "c"]
-
-
 def test_bars_stand_on_each_other_and_differ_in_more_than_colour():
     parts = [[1.0, 2.0], [0.5, 0.25]]
     ax = plot.bars(parts, ["low", "high"], ["a", "b"], ylabel="nats").axes[0]
@@ -651,9 +637,6 @@ REFUSED = {
     ),
     "paths": (lambda: plot.paths(FIVE, FIVE, [FIVE[0]], "a"), "paths[0]: got shape (2,), expected (T, 2)"),
     "unseen": (lambda: plot.paths(FIVE, [], [FIVE], "a"), "unseen: got shape (0,), expected (M, 2)"),
-    "rows": (lambda: plot.matrix(FIVE, "ab", "ab", label="l"), "rows: got 2, expected 5"),
-    "columns": (lambda: plot.matrix(FIVE, "abcde", "abc", label="l"), "columns: got 3, expected 2"),
-    "an empty matrix": (lambda: plot.matrix(np.zeros((0, 2)), "", "ab", label="l"), "values: got shape (0, 2)"),
     "bytes": (lambda: plot.images(np.full((2, 3, 3), 9, np.uint8), num_columns=2), "go up to 9: expected 0 black to 1"),
     "bytes as floats": (lambda: plot.images(np.full((2, 3, 3), 255.0), num_columns=2), "bytes divided by 255"),
     "no pictures": (lambda: plot.images(np.zeros((0, 3, 3)), num_columns=2), "got shape (0, 3, 3), expected one"),

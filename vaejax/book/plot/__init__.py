@@ -19,7 +19,6 @@ from vaejax.book.plot.basics import (
     gaussians,
     histogram,
     images,
-    matrix,
     named_lines,
     numeral_panels,
     scatter_panels,

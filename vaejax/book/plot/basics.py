@@ -235,21 +235,6 @@ def strips(rows, names, *, titles=None, title=None):
     return fig
 
 
-def matrix(values, rows, columns, *, label):
-    """A table of numbers (R, C) as colours, zero white, with the names of its rows and columns."""
-    values = checked("values", values, "R", "C")
-    if not np.isfinite(values).any():
-        raise ValueError(f"values: got shape {values.shape}, expected a number at least")
-    num_rows, num_columns = len(one_each("rows", rows, values)), len(one_each("columns", columns, values.T))
-    fig, ax = plt.subplots(figsize=(1.6 + 0.2 * max(num_columns, 8), 0.9 + 0.18 * num_rows))
-    limit = np.nanmax(np.abs(values))
-    shown = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
-    ax.set_xticks(range(num_columns), columns, rotation=90 if num_columns > 8 else 0, fontsize=7)
-    ax.set_yticks(range(num_rows), rows, fontsize=7)
-    fig.colorbar(shown, label=label)
-    return fig
-
-
 def numeral_panels(panels, labels, titles, *, xlabel, ylabel):
     """Point sets (N, 2) side by side, each point drawn as the numeral of its label (N,)."""
     panels = checked_each("panels", panels, "N", 2)
