@@ -39,45 +39,47 @@ def road():
 
 def complete_the_data():
     """The idea of the book in three boxes: what was seen, every completion of it, the parameters; and round again."""
-    fig, ax = _canvas(6.8, 2.7)
+    fig, ax = canvas(6.8, 2.7)
     _box(ax, 0.9, 1.9, 1.5, 0.9, "what we saw\n$x_n$", DATA)
     _box(ax, 3.4, 1.9, 1.9, 0.9, "every completion\n$(x_n, z)$, weighted", POSTERIOR)
     _box(ax, 5.9, 1.9, 1.5, 0.9, "parameters\n$\\theta$", MODEL)
-    _arrow(ax, (1.65, 1.9), (2.45, 1.9))
-    _arrow(ax, (4.35, 1.9), (5.15, 1.9))
+    arrow(ax, (1.65, 1.9), (2.45, 1.9))
+    arrow(ax, (4.35, 1.9), (5.15, 1.9))
     ax.text(2.05, 2.05, "fill in", ha="center", color=TRUTH, fontsize=9)
     ax.text(4.75, 2.05, "fit", ha="center", color=TRUTH, fontsize=9)
-    _arrow(ax, (5.9, 1.45), (3.4, 1.45), connectionstyle="arc3,rad=-0.35")
+    arrow(ax, (5.9, 1.45), (3.4, 1.45), connectionstyle="arc3,rad=-0.35")
     ax.text(4.65, 0.72, "how much does each completion weigh now?", ha="center", color=TRUTH, fontsize=9)
     return fig
 
 
 def mixture_plate():
     """The mixture of Gaussians as a graph: a latent label z and an example x, N times, and K Gaussians."""
-    fig, ax = _canvas(6.0, 2.5)
-    _node(ax, 2.3, 1.3, "$z_n$")
-    _node(ax, 4.0, 1.3, "$x_n$", observed=True)
+    fig, ax = canvas(6.0, 2.5)
+    node(ax, 2.3, 1.3, "$z_n$")
+    node(ax, 4.0, 1.3, "$x_n$", observed=True)
     ax.text(0.7, 1.3, r"$\pi$", ha="center", va="center", color=MODEL, fontsize=13)
     ax.text(5.35, 1.62, r"$\mu_k$", ha="center", va="center", color=MODEL, fontsize=13)
     ax.text(5.35, 1.02, r"$\Sigma_k$", ha="center", va="center", color=MODEL, fontsize=13)
     for start, end in [((0.9, 1.3), (1.95, 1.3)), ((2.65, 1.3), (3.65, 1.3)), ((5.1, 1.6), (4.35, 1.38)),
                        ((5.1, 1.05), (4.35, 1.22))]:  # fmt: skip
-        _arrow(ax, start, end)
-    _plate(ax, 1.6, 0.5, 3.1, 1.6, "$N$ eruptions")
-    _plate(ax, 4.95, 0.5, 0.85, 1.6, "$K$ kinds")
+        arrow(ax, start, end)
+    plate(ax, 1.6, 0.5, 3.1, 1.6, "$N$ eruptions")
+    plate(ax, 4.95, 0.5, 0.85, 1.6, "$K$ kinds")
     ax.text(2.3, 1.82, "hidden", ha="center", color=POSTERIOR, fontsize=9)
     ax.text(4.0, 1.82, "seen", ha="center", color=DATA, fontsize=9)
     return fig
 
 
-def _canvas(width, height):
+def canvas(width, height):
+    """An empty drawing, (fig, ax), on which a unit is an inch."""
     fig, ax = plt.subplots(figsize=(width, height))
     ax.set(xlim=(0, width), ylim=(0.2, height), aspect="equal")
     ax.axis("off")
     return fig, ax
 
 
-def _node(ax, x, y, name, observed=False):
+def node(ax, x, y, name, observed=False):
+    """A circle with a name: green where hidden, filled where observed."""
     edge = DATA if observed else POSTERIOR
     ax.add_patch(Circle((x, y), 0.33, facecolor=SHADE if observed else "white", edgecolor=edge, linewidth=1.6))
     ax.text(x, y, name, ha="center", va="center", fontsize=13)
@@ -90,13 +92,15 @@ def _box(ax, x, y, width, height, text, colour):
     ax.text(x, y, text, ha="center", va="center", color=colour)
 
 
-def _plate(ax, x, y, width, height, name):
+def plate(ax, x, y, width, height, name):
+    """A frame around what is there many times; the name says how often."""
     style = "round,pad=0,rounding_size=0.1"
     ax.add_patch(FancyBboxPatch((x, y), width, height, style, facecolor="none", edgecolor=QUIET, linewidth=1.4))
     ax.text(x + width - 0.06, y + 0.07, name, ha="right", va="bottom", fontsize=8)
 
 
-def _arrow(ax, start, end, **options):
+def arrow(ax, start, end, **options):
+    """An arrow from one place to another."""
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color="#55606a", linewidth=1.3,
                                  shrinkA=1, shrinkB=1, **options))  # fmt: skip
 
@@ -149,5 +153,5 @@ def _encoder(ax, along, noise):
         ax.add_patch(Circle((x, 0.05), 0.26, facecolor="white", edgecolor=colour, linewidth=1.6))
         ax.text(x, 0.05, name, ha="center", va="center", fontsize=12)
     for x, name, colour in ((-0.78, "encoder", POSTERIOR), (0.27, "decoder", MODEL)):
-        _arrow(ax, (x, 0.05), (x + 0.5, 0.05))
+        arrow(ax, (x, 0.05), (x + 0.5, 0.05))
         ax.text(x + 0.25, 0.45, name, ha="center", fontsize=8.5, color=colour)
