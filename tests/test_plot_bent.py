@@ -28,7 +28,9 @@ def test_a_plane_and_its_sheet_have_their_densest_points_marked():
     rim, top = left.lines
     assert np.allclose(np.linalg.norm(rim.get_xydata(), axis=1), np.sqrt(-2 * np.log(0.5)))
     np.testing.assert_allclose(top.get_xydata(), [[0, 0]], atol=1e-12)
-    np.testing.assert_allclose(np.ravel(right.lines[-1].get_data_3d()), [1, 0, 1], atol=0.05)
+    top, middle = (np.ravel(line.get_data_3d()) for line in right.lines[-2:])
+    np.testing.assert_allclose(top, [1, 0, 1], atol=0.05)
+    np.testing.assert_allclose(middle, [0, 0, 0], atol=1e-12)  # f(0)
     assert texts(left) == ["50%", "densest"] and left.get_title("left") == "a" and right.get_title("left") == "b"
     with pytest.raises(ValueError, match=r"f: got shape \(12321, 2\)"):
         plot.warped(lambda z: z, lambda z: z[:, 0], titles=["a", "b"])
@@ -61,8 +63,9 @@ def test_heat_is_the_root_of_the_density_where_it_is_with_points_and_threads():
 
 def test_growth_is_on_a_log_axis_with_names_at_the_ends():
     ax = plot.growth([1, 2, 3], [[10, 100, 1000], [2, 4, 8]], ["a", "b"], level=50, level_name="l", title="t").axes[0]
-    level, *lines = ax.lines
-    assert set(level.get_ydata()) == {50} and ax.get_yscale() == "log" and texts(ax) == ["l", "a", "b"]
+    lines, (level,) = ax.lines, ax.collections[0].get_segments()
+    np.testing.assert_array_equal(level, [[1, 50], [3, 50]])
+    assert ax.get_yscale() == "log" and texts(ax) == ["l", "a", "b"]
     np.testing.assert_array_equal(lines[1].get_xydata(), [[1, 2], [2, 4], [3, 8]])
     assert lines[0].get_linestyle() != lines[1].get_linestyle() and ax.texts[1].xy == (3, 1000)
 
@@ -129,7 +132,8 @@ def test_estimates_are_counted_and_the_exact_number_is_marked():
     for ax, name, group in zip(fig.axes, "ab", groups, strict=True):
         edges = [bar.get_x() for bar in ax.patches] + [ax.patches[-1].get_x() + ax.patches[-1].get_width()]
         assert [bar.get_height() for bar in ax.patches] == list(np.histogram(group, edges)[0])
-        assert set(ax.lines[0].get_xdata()) == {0.5} and texts(ax)[0] == name
+        marks = {line.get_marker(): line.get_xdata()[0] for line in ax.lines}
+        assert texts(ax)[0] == name and marks == {"^": group.mean(), "None": 0.5}
     assert "exact" in texts(fig.axes[0])
 
 
@@ -138,7 +142,9 @@ def test_a_race_names_four_climbs_and_dots_the_level():
     ax = plot.race(*curves, level=0.0, title="t").axes[0]
     for line, y in zip(ax.lines[:4], curves, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.stack([np.arange(1, 11), y], 1))
-    assert texts(ax) == ["EM", "step 0.1", "step 0.01", "bound with all the q", "glass box"]
+    assert texts(ax) == [
+        "EM", "gradient, step 0.1", "gradient, step 0.01", "bound with all the q", "glass box: z known",
+    ]  # fmt: skip
     assert to_hex(ax.lines[3].get_color()) == plot.POSTERIOR and ax.get_xscale() == "log"
     with pytest.raises(ValueError, match=r"slow: got shape \(9,\), expected \(10,\)"):
         plot.race(curves[0], curves[1], curves[2][1:], curves[3], level=0.0, title="t")
