@@ -143,7 +143,7 @@ def test_a_race_names_four_climbs_and_dots_the_level():
     for line, y in zip(ax.lines[:4], curves, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.stack([np.arange(1, 11), y], 1))
     assert texts(ax) == [
-        "EM", "gradient, step 0.1", "gradient, step 0.01", "bound with all the q", "glass box: z known",
+        "EM", "gradient, step 0.1", "gradient, step 0.03", "bound with all the q", "glass box: z known",
     ]  # fmt: skip
     assert to_hex(ax.lines[3].get_color()) == plot.POSTERIOR and ax.get_xscale() == "log"
     with pytest.raises(ValueError, match=r"slow: got shape \(9,\), expected \(10,\)"):

@@ -261,7 +261,7 @@ def race(em, fast, slow, bound, *, level, title):
     looks = (
         ("EM", 0.5, -8),
         ("gradient, step 0.1", 0.25, -8),
-        ("gradient, step 0.01", 0.85, 8),
+        ("gradient, step 0.03", 0.85, 8),
         ("bound with all the q", 0.8, 8),
     )
     for i, (y, (name, far, shift)) in enumerate(zip(curves, looks, strict=True)):
@@ -272,7 +272,7 @@ def race(em, fast, slow, bound, *, level, title):
             ax,
             name,
             (at + 1, y[at]),
-            (shift, -14 if "0.01" in name else -4),
+            (shift, -14 if "0.03" in name else -4),
             colour,
             ha="right" if shift < 0 else "left",
         )
