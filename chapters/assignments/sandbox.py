@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MEMORY = 5_000_000_000  # bytes, of all processes of a student together
 PROCESSES = 64
+HOME = "/book/home"  # in the box: all that a student may write to
 SYSTEM = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/localtime"]
 SAYS = {
     "bubblewrap": "student code runs in a sandbox of bubblewrap: no network, no files of yours, no other process",
@@ -38,15 +39,15 @@ printf '%s\\n' "$BINDS" | while IFS='|' read -r from to; do
   mount --bind "$from" "$root$to"
   case "$to" in /dev/*) ;; *) mount -o remount,bind,ro,nosuid,nodev "$root$to" ;; esac
 done
-mkdir -p "$root/proc" "$root/tmp" "$root/home"
-chmod 1777 "$root/tmp" "$root/home"
+mkdir -p "$root/proc" "$root$HOME"
+chmod 1777 "$root$HOME"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 ln -s /proc/self/fd "$root/dev/fd"
 cd "$root"
 ids=
 [ "$user" = 0 ] || ids="--reuid=$user --regid=$user --clear-groups"
 unset BINDS
-exec chroot "$root" setpriv $ids --no-new-privs --inh-caps=-all --bounding-set=-all sh -c 'cd /home && exec "$@"' - "$@"
+exec chroot "$root" setpriv $ids --no-new-privs --inh-caps=-all --bounding-set=-all sh -c 'cd && exec "$@"' - "$@"
 """
 
 
@@ -79,16 +80,15 @@ def _command(name, root, command, cache):
     """The command that runs `command` in a box, and its environment."""
     env = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/home",
         "PYTHONPATH": "/book",
         "PYTHONDONTWRITEBYTECODE": "1",
         "JAX_PLATFORMS": "cpu",
         "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # they would make the cache's path a part of its keys
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "MPLCONFIGDIR": "/tmp",
-        "IPYTHONDIR": "/tmp/ipython",
         "LANG": "C.UTF-8",
     }
+    homes = "HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR"
+    env |= dict.fromkeys(homes, HOME)
     if cache is not None:  # read only: the threshold keeps it from being written
         env |= {"JAX_COMPILATION_CACHE_DIR": "/book/cache", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
         env |= {"JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1", "PYTHONWARNINGS": "ignore:Error:UserWarning"}
@@ -96,30 +96,17 @@ def _command(name, root, command, cache):
     if name == "bubblewrap":
         mounts = [part for a, b in binds(cache).items() for part in ("--ro-bind", a, b) if not b.startswith("/dev/")]
         box = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *mounts]
-        for folder in ("/tmp", "/home"):
-            box += ["--size", "200000000", "--tmpfs", folder]
-        box += ["--dev", "/dev", "--proc", "/proc", "--remount-ro", "/"]
+        box += ["--size", "200000000", "--tmpfs", HOME, "--dev", "/dev", "--proc", "/proc", "--remount-ro", "/"]
         if os.getuid() == 0:
             box += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
-        return [*box, "--chdir", "/home", *command], env
+        return [*box, "--chdir", HOME, *command], env
     if name == "namespaces":
         env["BINDS"] = "\n".join(f"{a}|{b}" for a, b in binds(cache).items())
-        box = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--net",
-            "--ipc",
-            "--uts",
-            "--fork",
-            "--kill-child=SIGKILL",
-        ]
+        apart = "--mount --pid --net --ipc --uts --fork --kill-child=SIGKILL"
+        box = ["setpriv", "--pdeathsig", "KILL", "unshare", *apart.split()]
         box += [] if os.getuid() == 0 else ["--user", "--map-root-user"]
         return [*box, "sh", "-e", "-c", UNSHARE, "box", str(root), user, *command], env
-    env |= {"HOME": str(root), "MPLCONFIGDIR": str(root), "IPYTHONDIR": str(root)}
+    env |= dict.fromkeys(homes, str(root))
     if name == "warm":  # our own answers fill the cache
         env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HERE)])

@@ -45,7 +45,7 @@ SABOTAGE = [
     "import subprocess; subprocess.Popen(['sleep', '98765'], start_new_session=True)",
     "if os.fork() == 0:\n    os.setsid()\n    import time; time.sleep(98765)",
     "import signal\nfor pid in (os.getppid(), *range(2, 400)):\n    if pid != os.getpid(): os.kill(pid, 9)",
-    "[open(f'/tmp/{i}', 'wb').write(bytes(50_000_000)) for i in range(20)]",
+    "[open(str(i), 'wb').write(bytes(50_000_000)) for i in range(20)]",
 ]
 
 # Forging what the process says: right in one place, if at all, and wrong in all others.

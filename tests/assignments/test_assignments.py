@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -368,7 +369,7 @@ def test_what_students_do_harms_nobody(graded, name):
     changed = subprocess.run(
         ["git", "status", "--porcelain", "vaejax", "data"], cwd=ROOT, capture_output=True, text=True
     )
-    assert "check.py" not in changed.stdout and not Path("/tmp/bomb").exists()
+    assert "check.py" not in changed.stdout and not (Path(tempfile.gettempdir()) / "bomb").exists()
     assert (submitted / "right numpy and loops" / name / f"{name}.ipynb").stat().st_size > 10_000
 
 
