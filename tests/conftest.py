@@ -6,6 +6,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the stored outputs come from a CPU; notebook kernels inherit this
@@ -34,17 +35,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("vaejax")
 
-SLOWEST_FIRST = (
-    "06_vae",
-    "appendix_a",
-    "appendix_b",
-    "05_nonlinear",
-    "companion",
-    "02_em",
-    "04_linear",
-    "01_max",
-    "test_gmm",
-)
+SLOWEST_FIRST = ("06_vae", "appendix", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def pytest_collection_modifyitems(items):

@@ -3,30 +3,21 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import words
 
 from vaejax.book import plot
 from vaejax.book.plot.appendix_a import _heights
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def names(ax):
-    return [text.get_text() for text in ax.texts]
-
-
 def test_four_graphs_fill_what_is_observed_and_leave_open_what_is_not():
     axes = plot.label_graphs().axes
-    assert [names(ax) for ax in axes] == [["$z$", "$x$"], ["$z$", "$y$", "$x$"], ["$y$", "$z$", "$x$"],
+    assert [words(ax) for ax in axes] == [["$z$", "$x$"], ["$z$", "$y$", "$x$"], ["$y$", "$z$", "$x$"],
                                           ["$z_2$", "$z_1$", "$x$"]]  # fmt: skip
     for ax, arrows in zip(axes, (1, 2, 2, 2), strict=True):
         circles = [patch for patch in ax.patches if hasattr(patch, "radius")]
         assert len(ax.patches) - len(circles) == arrows
         white = [patch.get_facecolor() == (1, 1, 1, 1) for patch in circles]
-        assert white == ["z" in name for name in names(ax)]
+        assert white == ["z" in name for name in words(ax)]
 
 
 def test_worths_stand_in_order_below_their_ceiling_beside_the_pictures():
@@ -34,7 +25,7 @@ def test_worths_stand_in_order_below_their_ceiling_beside_the_pictures():
     fig = plot.worths([2, -5, 1, -40], 2.3, pictures, list("abcdef"), ylabel="nats", ceiling_name="top", title="t")
     ax, *small = fig.axes
     zero, ceiling, below, above = ax.lines
-    assert set(zero.get_ydata()) == {0} and set(ceiling.get_ydata()) == {2.3} and names(ax) == ["top"]
+    assert set(zero.get_ydata()) == {0} and set(ceiling.get_ydata()) == {2.3} and words(ax) == ["top"]
     np.testing.assert_array_equal(below.get_xydata(), [[1, -40], [2, -5]])
     np.testing.assert_array_equal(above.get_xydata(), [[3, 1], [4, 2]])
     assert ax.get_ylim()[0] < -40 and below.get_marker() != above.get_marker()
@@ -48,7 +39,7 @@ def test_a_label_map_writes_the_chosen_labels_where_their_codes_are():
     mean = np.arange(20.0).reshape(10, 2)
     ax = plot.label_map(points, labels, mean, np.stack([np.eye(2)] * 10), [4, 9], title="t").axes[0]
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
-    assert names(ax) == ["4", "9", "4", "4", "9"]
+    assert words(ax) == ["4", "9", "4", "4", "9"]
     assert [ax.texts[i].get_position() for i in range(3)] == [(1, 2), (3, 1), (1, 1)]
     for outline, k in zip(ax.lines, (4, 9), strict=True):  # a circle with half of the Gaussian
         away = np.linalg.norm(outline.get_xydata() - mean[k], axis=1)
@@ -63,7 +54,7 @@ def test_gains_have_the_dashes_of_their_ceilings_and_names_on_either_side():
     np.testing.assert_array_equal(new.get_ydata(), gains[1])
     assert (set(old_ceiling.get_ydata()), set(new_ceiling.get_ydata())) == ({0.4}, {0.5})
     assert [line.get_linestyle() for line in ax.lines] == ["-", "-", "--", "--"] and ax.get_xscale() == "log"
-    assert names(ax) == ["old", "ceiling, old", "new", "ceiling, new"]
+    assert words(ax) == ["old", "ceiling, old", "new", "ceiling, new"]
     assert ax.texts[0].xyann[1] < 0 < ax.texts[2].xyann[1]  # the upper curve's name is above
 
 
@@ -88,7 +79,7 @@ def test_contours_of_q_hold_their_shares():
 def test_bounds_lie_below_with_the_first_gap_shaded():
     x, log_p = np.linspace(-1, 1, 11), np.linspace(-1, 1, 11) ** 2
     ax = plot.bounds_below(x, log_p, [log_p - 1, log_p - 0.1], ["a", "b"], log_p_name="p", title="t").axes[0]
-    assert names(ax) == ["p", "a", "b"]
+    assert words(ax) == ["p", "a", "b"]
     for line, y in zip(ax.lines, (log_p, log_p - 1, log_p - 0.1), strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.stack([x, y], 1))
     shaded = ax.collections[0].get_paths()[0].vertices[:, 1]

@@ -1,20 +1,10 @@
 """The figures of appendix B draw what was passed in."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import words
 
 from vaejax.book import plot
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def words(ax):
-    return [text.get_text() for text in ax.texts]
 
 
 def test_the_two_walks_name_their_parts():

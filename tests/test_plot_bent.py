@@ -1,21 +1,11 @@
 """The figures of chapter 5: what was drawn is what was passed in."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import words
 from matplotlib.colors import to_hex
 
 from vaejax.book import plot
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
 
 
 def sheet(z):
@@ -31,14 +21,14 @@ def test_a_plane_and_its_sheet_have_their_densest_points_marked():
     top, middle = (np.ravel(line.get_data_3d()) for line in right.lines[-2:])
     np.testing.assert_allclose(top, [1, 0, 1], atol=0.05)
     np.testing.assert_allclose(middle, [0, 0, 0], atol=1e-12)  # f(0)
-    assert texts(left) == ["50%", "densest"] and left.get_title("left") == "a" and right.get_title("left") == "b"
+    assert words(left) == ["50%", "densest"] and left.get_title("left") == "a" and right.get_title("left") == "b"
     with pytest.raises(ValueError, match=r"f: got shape \(12321, 2\)"):
         plot.warped(lambda z: z, lambda z: z[:, 0], titles=["a", "b"])
 
 
 def test_the_graph_of_z_and_x_names_both():
     (ax,) = plot.z_to_x_plate("t").axes
-    assert {"$z_n$", "$x_n$", "hidden", "seen", "$N$ examples"} <= set(texts(ax))
+    assert {"$z_n$", "$x_n$", "hidden", "seen", "$N$ examples"} <= set(words(ax))
 
 
 def test_heat_is_the_root_of_the_density_where_it_is_with_points_and_threads():
@@ -55,7 +45,7 @@ def test_heat_is_the_root_of_the_density_where_it_is_with_points_and_threads():
         np.testing.assert_allclose(image.get_array()[20, 30], np.exp(-0.25), rtol=1e-5)
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
         np.testing.assert_array_equal(ax.lines[0].get_xydata(), thread)
-        assert texts(ax) == ["A"] and ax.get_title("left") == title
+        assert words(ax) == ["A"] and ax.get_title("left") == title
     assert not plot.heats([log_density], [points], ["a"], (-1, 3), (0, 4), num_cells=9).axes[0].lines
     with pytest.raises(ValueError, match="titles: got 1, expected 2"):
         plot.heats([log_density] * 2, [points] * 2, ["a"], (-1, 3), (0, 4))
@@ -65,7 +55,7 @@ def test_growth_is_on_a_log_axis_with_names_at_the_ends():
     ax = plot.growth([1, 2, 3], [[10, 100, 1000], [2, 4, 8]], ["a", "b"], level=50, level_name="l", title="t").axes[0]
     lines, (level,) = ax.lines, ax.collections[0].get_segments()
     np.testing.assert_array_equal(level, [[1, 50], [3, 50]])
-    assert ax.get_yscale() == "log" and texts(ax) == ["l", "a", "b"]
+    assert ax.get_yscale() == "log" and words(ax) == ["l", "a", "b"]
     np.testing.assert_array_equal(lines[1].get_xydata(), [[1, 2], [2, 4], [3, 8]])
     assert lines[0].get_linestyle() != lines[1].get_linestyle() and ax.texts[1].xy == (3, 1000)
 
@@ -76,7 +66,7 @@ def test_humps_are_filled_and_both_candidates_named_at_their_tops():
     ax = plot.humps(z, posterior, picked, straddle, title="t").axes[0]
     for line, q in zip(ax.lines, (picked, straddle), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), q)
-    assert texts(ax) == ["posterior", "least KL(q || p)", "least KL(p || q)"]
+    assert words(ax) == ["posterior", "least KL(q || p)", "least KL(p || q)"]
     np.testing.assert_allclose([text.xy[0] for text in ax.texts[1:]], [1, 0], atol=1e-9)
     assert ax.get_ylim()[1] > 1 and len(ax.collections) == 1
 
@@ -90,7 +80,7 @@ def test_bounds_stand_in_green_under_a_black_log_p_with_dots_on_the_maxima():
         np.testing.assert_array_equal(line.get_ydata(), y)
     assert [line.get_color() for line in ax.lines[:3]] == [plot.TRUTH, plot.POSTERIOR, plot.POSTERIOR]
     np.testing.assert_allclose([dot.get_xydata()[0] for dot in ax.lines[4:]], [[1, -1], [0.5, -2]])
-    assert texts(ax) == ["log p(x)", "a", "b"] and ax.texts[1].xy[0] == x[2]
+    assert words(ax) == ["log p(x)", "a", "b"] and ax.texts[1].xy[0] == x[2]
     assert len(plot.under(x, curves[0], curves[1:], "ab", [0, 1], **options).axes[0].lines) == 3
 
 
@@ -133,8 +123,8 @@ def test_estimates_are_counted_and_the_exact_number_is_marked():
         edges = [bar.get_x() for bar in ax.patches] + [ax.patches[-1].get_x() + ax.patches[-1].get_width()]
         assert [bar.get_height() for bar in ax.patches] == list(np.histogram(group, edges)[0])
         marks = {line.get_marker(): line.get_xdata()[0] for line in ax.lines}
-        assert texts(ax)[0] == name and marks == {"^": group.mean(), "None": 0.5}
-    assert "exact" in texts(fig.axes[0])
+        assert words(ax)[0] == name and marks == {"^": group.mean(), "None": 0.5}
+    assert "exact" in words(fig.axes[0])
 
 
 def test_a_race_names_four_climbs_and_dots_the_level():
@@ -142,7 +132,7 @@ def test_a_race_names_four_climbs_and_dots_the_level():
     ax = plot.race(*curves, level=0.0, title="t").axes[0]
     for line, y in zip(ax.lines[:4], curves, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), np.stack([np.arange(1, 11), y], 1))
-    assert texts(ax) == [
+    assert words(ax) == [
         "EM", "gradient, step 0.1", "gradient, step 0.03", "bound with all the q", "glass box: z known",
     ]  # fmt: skip
     assert to_hex(ax.lines[3].get_color()) == plot.POSTERIOR and ax.get_xscale() == "log"

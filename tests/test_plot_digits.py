@@ -1,27 +1,14 @@
 """The figures of chapter 6 draw what they are given."""
 
-import re
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import check_refused, words
 
 from vaejax.book import plot
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
 
 RNG = np.random.default_rng(0)
 BLACK = np.zeros((4, 4))
 ROUND = (np.zeros(2), np.ones(2))
-
-
-def words(ax):
-    return [text.get_text() for text in ax.texts]
 
 
 def test_phi_stands_inside_the_frame_of_the_first_graph_and_outside_that_of_the_second():
@@ -125,7 +112,4 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_drawn_is_refused_and_leaves_no_figure(case):
-    call, says = REFUSED[case]
-    with pytest.raises(ValueError, match=re.escape(says)):
-        call()
-    assert not plt.get_fignums()
+    check_refused(*REFUSED[case])

@@ -1,20 +1,10 @@
 """The figures of the companion: what was drawn is what was passed in."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import words
 
 from vaejax.book import plot
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
 
 
 def test_lines_on_logs_are_named_where_they_end_and_the_level_where_it_is():
@@ -23,7 +13,7 @@ def test_lines_on_logs_are_named_where_they_end_and_the_level_where_it_is():
     (ax,) = fig.axes
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 1], [10, 2], [100, 3]])
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), [4, 5, 6])
-    assert set(ax.lines[2].get_ydata()) == {2.5} and texts(ax) == ["a", "b", "truth"]
+    assert set(ax.lines[2].get_ydata()) == {2.5} and words(ax) == ["a", "b", "truth"]
     assert ax.texts[1].xy == (100, 6) and ax.texts[2].xy[1] == 2.5
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert [line.get_color() for line in ax.lines[:2]] == labels["colours"]
@@ -37,7 +27,7 @@ def test_two_lines_have_the_slopes_they_are_given():
     for line, slope, name, colour in zip(ax.lines, [1, 2], ["d", "e"], [plot.MODEL, plot.POSTERIOR], strict=True):
         x, y = line.get_data()
         np.testing.assert_allclose(y, slope * np.asarray(x))
-        assert line.get_color() == colour and name in texts(ax)
+        assert line.get_color() == colour and name in words(ax)
 
 
 def test_uphill_draws_the_counts_over_the_slopes():
@@ -50,7 +40,7 @@ def test_uphill_draws_the_counts_over_the_slopes():
     assert set(level.get_ydata()) == {0}
     np.testing.assert_array_equal(arrows.get_xydata(), [[0, 3], [1, 0], [2, -3]])
     np.testing.assert_array_equal(score.get_ydata(), [3.1, 0, -3.1])
-    assert texts(ax) == names and (ax.get_xlabel(), ax.get_ylabel()) == ("w", "slope")
+    assert words(ax) == names and (ax.get_xlabel(), ax.get_ylabel()) == ("w", "slope")
 
 
 def test_thumbnails_stand_over_their_places_and_above_the_counts():
@@ -64,7 +54,7 @@ def test_thumbnails_stand_over_their_places_and_above_the_counts():
     assert [box.xy[0] for box in boxes] == [1.5, 3.0] and all(box.xy[1] > 2 for box in boxes)
     for box, picture in zip(boxes, pictures, strict=True):
         np.testing.assert_array_equal(box.offsetbox.get_data(), picture)
-    assert texts(ax) == ["none", "all"] and max(ax.get_yticks()) <= 2 < ax.get_ylim()[1]
+    assert words(ax) == ["none", "all"] and max(ax.get_yticks()) <= 2 < ax.get_ylim()[1]
 
 
 def test_a_price_moves_along_its_line_past_the_level():
@@ -74,7 +64,7 @@ def test_a_price_moves_along_its_line_past_the_level():
     np.testing.assert_array_equal(line.get_xydata(), [[0, 5], [1, 4], [2, 3]])
     assert set(level.get_ydata()) == {4.5}
     np.testing.assert_array_equal([dot.get_xydata()[0] for dot in dots], [[0, 5], [1, 4]])
-    assert texts(ax) == ["log p(x)", "free", "full"]
+    assert words(ax) == ["log p(x)", "free", "full"]
 
 
 def test_peaks_put_dots_on_every_line_at_each_pick():
@@ -86,7 +76,7 @@ def test_peaks_put_dots_on_every_line_at_each_pick():
     for y, line, dot in zip(ys, lines, dots, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), y)
         np.testing.assert_array_equal(dot.get_xydata(), [[1, y[0]], [100, y[2]]])
-    assert texts(ax) == ["up", "down", "A", "B"] and ax.get_xscale() == "log"
+    assert words(ax) == ["up", "down", "A", "B"] and ax.get_xscale() == "log"
     assert [text.xy[0] for text in ax.texts[2:]] == [1, 100]
 
 

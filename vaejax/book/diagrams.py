@@ -6,11 +6,11 @@ a plate: what is in it is repeated.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import Circle, Ellipse, FancyBboxPatch
 
-from vaejax.book.plot import DATA, MODEL, POSTERIOR, QUIET, TRUTH
+from vaejax.book.plot.graphs import arrow, canvas, node, plate
+from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TRUTH
 
-SHADE = "#d9dfe4"  # of what was observed
 STATIONS = (  # chapter, model, what is hidden, who completes it
     ("1  one Gaussian", "hidden: nothing", "completed by: nobody"),
     ("2  a mixture", "hidden: a label", "completed by: every label"),
@@ -70,39 +70,11 @@ def mixture_plate():
     return fig
 
 
-def canvas(width, height):
-    """An empty drawing, (fig, ax), on which a unit is an inch."""
-    fig, ax = plt.subplots(figsize=(width, height))
-    ax.set(xlim=(0, width), ylim=(0.2, height), aspect="equal")
-    ax.axis("off")
-    return fig, ax
-
-
-def node(ax, x, y, name, observed=False):
-    """A circle with a name: green where hidden, filled where observed."""
-    edge = DATA if observed else POSTERIOR
-    ax.add_patch(Circle((x, y), 0.33, facecolor=SHADE if observed else "white", edgecolor=edge, linewidth=1.6))
-    ax.text(x, y, name, ha="center", va="center", fontsize=13)
-
-
 def _box(ax, x, y, width, height, text, colour):
     corner = (x - width / 2, y - height / 2)
     style = "round,pad=0,rounding_size=0.1"
     ax.add_patch(FancyBboxPatch(corner, width, height, style, facecolor="white", edgecolor=colour, linewidth=1.6))
     ax.text(x, y, text, ha="center", va="center", color=colour)
-
-
-def plate(ax, x, y, width, height, name):
-    """A frame around what is there many times; the name says how often."""
-    style = "round,pad=0,rounding_size=0.1"
-    ax.add_patch(FancyBboxPatch((x, y), width, height, style, facecolor="none", edgecolor=QUIET, linewidth=1.4))
-    ax.text(x + width - 0.06, y + 0.07, name, ha="right", va="bottom", fontsize=8)
-
-
-def arrow(ax, start, end, **options):
-    """An arrow from one place to another."""
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color="#55606a", linewidth=1.3,
-                                 shrinkA=1, shrinkB=1, **options))  # fmt: skip
 
 
 def _dots(ax, x, y):

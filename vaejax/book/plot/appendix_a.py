@@ -2,22 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle, FancyArrowPatch
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    ellipse,
-    name_at,
-    one_each,
-    shades,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.graphs import arrow, node
+from vaejax.book.plot.style import DASHES, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at, shades
 
 GRAPHS = (  # title, where each node stands, arrows
     ("chapter 6", {"z": (0, 1), "x": (0, 0)}, ["zx"]),
@@ -32,13 +20,9 @@ def label_graphs():
     fig, axes = plt.subplots(1, 4, figsize=(8, 2.7))
     for ax, (title, nodes, arrows) in zip(axes, GRAPHS, strict=True):
         for name, (x, y) in nodes.items():
-            seen = name in ("x", "y")
-            look = {"facecolor": "#d9dfe4" if seen else "white", "edgecolor": DATA if seen else POSTERIOR}
-            ax.add_patch(Circle((x, y), 0.27, linewidth=1.6, **look))
-            ax.text(x, y, f"${name}$", ha="center", va="center", fontsize=13)
+            node(ax, x, y, f"${name}$", observed=name in ("x", "y"), radius=0.27)
         for start, end in arrows:
-            style = {"arrowstyle": "-|>", "mutation_scale": 12, "color": "#55606a", "linewidth": 1.3}
-            ax.add_patch(FancyArrowPatch(nodes[start], nodes[end], shrinkA=15, shrinkB=15, **style))
+            arrow(ax, nodes[start], nodes[end], shrinkA=15, shrinkB=15)
         ax.set(xlim=(-1.15, 1.15), ylim=(-0.35, 2.35), aspect="equal")
         ax.axis("off")
         ax.set_title(title, loc="center")

@@ -2,46 +2,33 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle, FancyArrowPatch
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    name_at,
-    one_each,
-    shades,
-)
-
-SHADE = "#d9dfe4"  # of what was observed, as in the diagrams
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.graphs import arrow, empty, node
+from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, QUIET, TRUTH, name_at, shades
 
 
 def two_walks():
     """Two graphs: a state that moves in time and is seen at each time, and an example that walks into noise."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 2.7))
     for ax in (left, right):
-        ax.set(xlim=(0, 4.1), ylim=(0, 2.6), aspect="equal")
-        ax.axis("off")
+        empty(ax, 4.1, 2.6)
     for i in range(3):
-        _circle(left, 0.6 + 1.2 * i, 1.85, f"$z_{i + 1}$")
-        _circle(left, 0.6 + 1.2 * i, 0.6, f"$x_{i + 1}$", observed=True)
-        _arrow(left, (0.6 + 1.2 * i, 1.53), (0.6 + 1.2 * i, 0.92))
-        _arrow(left, (0.92 + 1.2 * i, 1.85), (1.48 + 1.2 * i, 1.85))
+        node(left, 0.6 + 1.2 * i, 1.85, f"$z_{i + 1}$")
+        node(left, 0.6 + 1.2 * i, 0.6, f"$x_{i + 1}$", observed=True)
+        arrow(left, (0.6 + 1.2 * i, 1.53), (0.6 + 1.2 * i, 0.92))
+        arrow(left, (0.92 + 1.2 * i, 1.85), (1.48 + 1.2 * i, 1.85))
     left.text(3.85, 1.85, "...", va="center", color=TRUTH)
     left.text(1.2, 2.28, "transition", ha="center", color=MODEL, fontsize=10)
     left.text(0.7, 1.22, "emission", ha="left", va="center", color=MODEL, fontsize=10)
     left.set_title("Walk in time: a $z$ for each $x$", loc="left")
     for i, name in enumerate(["$x$", "$z_1$", "$z_2$", "$z_M$"]):
-        _circle(right, 0.5 + i + 0.1 * (i == 3), 1.25, name, observed=i == 0)
+        node(right, 0.5 + i + 0.1 * (i == 3), 1.25, name, observed=i == 0)
+    bend = {"connectionstyle": "arc3,rad=-0.35"}
     for i in range(3):
         start, end = 0.5 + i, 1.5 + i + 0.1 * (i == 2)
-        _arrow(right, (start, 1.6), (end, 1.6), POSTERIOR, "arc3,rad=-0.35")
-        _arrow(right, (end, 0.9), (start, 0.9), MODEL, "arc3,rad=-0.35", "--" if i == 2 else "-")
+        arrow(right, (start, 1.6), (end, 1.6), POSTERIOR, **bend)
+        arrow(right, (end, 0.9), (start, 0.9), MODEL, linestyle="--" if i == 2 else "-", **bend)
     right.text(3.05, 1.25, "...", ha="center", va="center", color=TRUTH)
     right.text(2.05, 2.1, "$q$ adds noise: fixed", ha="center", color=POSTERIOR, fontsize=10)
     right.text(2.05, 0.25, "$p$ takes it away: learnt", ha="center", color=MODEL, fontsize=10)
@@ -163,14 +150,3 @@ def falling(steps, lost):
 
 def _bell(x, mean, sd):
     return np.exp(-0.5 * ((x - mean) / sd) ** 2) / sd
-
-
-def _circle(ax, x, y, name, observed=False):
-    face, edge = (SHADE, DATA) if observed else ("white", POSTERIOR)
-    ax.add_patch(Circle((x, y), 0.32, facecolor=face, edgecolor=edge, linewidth=1.6))
-    ax.text(x, y, name, ha="center", va="center", fontsize=13)
-
-
-def _arrow(ax, start, end, colour="#55606a", bend="arc3", line="-"):
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=colour, linewidth=1.4,
-                                 connectionstyle=bend, linestyle=line, shrinkA=1, shrinkB=1))  # fmt: skip

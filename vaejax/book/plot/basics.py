@@ -3,24 +3,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    TRUTH,
-    checked,
-    checked_each,
-    count_bars,
-    countable,
-    ellipse,
-    expected_counts,
-    finish,
-    name_at,
-    one_each,
-    shades,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, TRUTH, ellipse, name_at, shades
 from vaejax.doors import check_count
+
+MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
+MOST_BINS = 1000  # a figure is not that many points wide
 
 
 def curve(x, y, **options):
@@ -49,7 +37,7 @@ def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, 
     ax.set_yscale(yscale or "linear")
     ax.set(ylim=ylim)
     ax.set_title(title, loc="left")
-    finish(ax, xlabel, ylabel, mark, mark_label)
+    _finish(ax, xlabel, ylabel, mark, mark_label)
     return fig
 
 
@@ -129,7 +117,7 @@ def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None, t
     ax.set_title(title, loc="left")
     if mark is not None and mark_label:
         name_at(ax, mark_label, (mark, ax.get_ylim()[1]), (6, -8), MODEL, ha="left")
-    finish(ax, xlabel, "count", mark, None)
+    _finish(ax, xlabel, "count", mark, None)
     return fig
 
 
@@ -251,3 +239,41 @@ def numeral_panels(panels, labels, titles, *, xlabel, ylabel):
         ax.set(xlim=(low[0] - slack[0], high[0] + slack[0]), ylim=(low[1] - slack[1], high[1] + slack[1]))
         ax.set_title(title, loc="left")
     return fig
+
+
+def countable(values, bins):
+    """The finite ones of values (N,), for these bins; ValueError where there are none, or no such bins."""
+    values = checked("values", values, "N")
+    values = values[~np.isnan(values)]
+    if not len(values) or np.isinf(values).any():
+        raise ValueError(
+            "values hold nothing to count, or an infinity: expected finite numbers, and NaN where one is missing"
+        )
+    if np.ndim(bins) == 0:
+        check_count("bins", bins)
+    elif not (np.diff(checked("bins", bins, "B + 1")) >= 0).all():
+        raise ValueError("bins are not in order: expected edges that rise")
+    num_bins = bins if np.ndim(bins) == 0 else len(bins) - 1
+    if not 1 <= num_bins <= MOST_BINS:
+        raise ValueError(f"bins are {num_bins}: expected 1 to {MOST_BINS}")
+    return values
+
+
+def count_bars(ax, values, bins):
+    """Bars of counts, in the colour of data; the edges of the bins."""
+    return ax.hist(values, bins=bins, color=DATA, alpha=0.55, edgecolor="white")[1]
+
+
+def expected_counts(density, edges, count):
+    """Where, and how many of `count` a bin there would hold under this density."""
+    x = np.linspace(edges[0], edges[-1], 300)[:-1]
+    width = np.diff(edges)[np.searchsorted(edges, x, side="right") - 1]
+    return x, np.broadcast_to(density(x), x.shape) * count * width
+
+
+def _finish(ax, xlabel, ylabel, mark, mark_label):
+    if mark is not None:
+        ax.axvline(mark, label=mark_label, **MARK)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend()

@@ -2,21 +2,11 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import Circle
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    name_at,
-    one_each,
-    shades,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.graphs import arrow, canvas, node, plate
+from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, QUIET, TRUTH, name_at, shades
 
 
 def warped(f, density_there, *, titles, reach=2.2, share=0.9):
@@ -67,21 +57,16 @@ def warped(f, density_there, *, titles, reach=2.2, share=0.9):
 
 def z_to_x_plate(title):
     """The graph of the chapter: a latent z and an example x, N times, with the decoder and the noise outside."""
-    fig, ax = plt.subplots(figsize=(5.4, 1.9))
-    ax.axis("off")
-    for place, name, edge, face in ((2.1, "$z_n$", POSTERIOR, "white"), (3.9, "$x_n$", DATA, "#d9dfe4")):
-        ax.add_patch(Circle((place, 1.0), 0.33, facecolor=face, edgecolor=edge, linewidth=1.6))
-        ax.text(place, 1.0, name, ha="center", va="center", fontsize=13)
+    fig, ax = canvas(6.4, 1.9)
+    node(ax, 2.1, 1.0, "$z_n$")
+    node(ax, 3.9, 1.0, "$x_n$", observed=True)
     for place, name in ((0.45, r"$\mathcal{N}(0, I)$"), (5.9, r"$f, \sigma$")):
         ax.text(place, 1.0, name, ha="center", va="center", fontsize=13, color=MODEL)
     for start, end in ((0.95, 1.75), (2.45, 3.55), (5.5, 4.25)):
-        ax.add_patch(FancyArrowPatch((start, 1.0), (end, 1.0), arrowstyle="-|>", mutation_scale=12, color="#55606a"))
-    style = "round,pad=0,rounding_size=0.1"
-    ax.add_patch(FancyBboxPatch((1.4, 0.35), 3.4, 1.4, style, facecolor="none", edgecolor=QUIET, linewidth=1.4))
-    ax.text(4.74, 0.4, "$N$ examples", ha="right", va="bottom", fontsize=8)
+        arrow(ax, (start, 1.0), (end, 1.0))
+    plate(ax, 1.4, 0.35, 3.4, 1.4, "$N$ examples")
     ax.text(2.1, 1.44, "hidden", ha="center", color=POSTERIOR, fontsize=9)
     ax.text(3.9, 1.44, "seen", ha="center", color=DATA, fontsize=9)
-    ax.set(xlim=(-0.1, 6.4), ylim=(0.3, 1.8), aspect="equal")
     ax.set_title(title, loc="left")
     return fig
 

@@ -2,22 +2,12 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 
-from vaejax.book.plot.style import (
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    ellipse,
-    name_at,
-    one_each,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.graphs import ARROW, arrow, empty, node, plate
+from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at
 
-ARROW = "#66727c"
 TEN = ["#0072b2", "#d55e00", "#00876c", "#cc4c9a", "#8c6d1f", "#7b3fa0", "#c1272d", "#3f4a52", "#1ca3c4", "#6b8e00"]
 
 
@@ -25,26 +15,22 @@ def amortised():
     """Two graphs: an own phi for every example, inside the plate; and one phi for all, outside of it."""
     fig, axes = plt.subplots(1, 2, figsize=(7.6, 2.9))
     for ax, own, title in zip(axes, (True, False), ("Chapter 5: a guess for each", "Here: one guesser"), strict=True):
-        _empty(ax, 3.8, 2.6)
-        style = "round,pad=0,rounding_size=0.1"
-        frame = {"facecolor": "none", "edgecolor": QUIET, "linewidth": 1.4}
+        empty(ax, 3.8, 2.6)
         left = 0.25 if own else 1.15
-        ax.add_patch(FancyBboxPatch((left, 0.2), 2.75 - left, 2.2, style, **frame))
-        ax.text(2.68, 0.28, "$N$ digits", ha="right", va="bottom", fontsize=8)
+        plate(ax, left, 0.2, 2.75 - left, 2.2, "$N$ digits")
         ax.text(3.45, 1.3, r"$\theta$", ha="center", va="center", color=MODEL, fontsize=14)
         at = (0.65, 1.9) if own else (0.55, 1.3)
         ax.text(*at, r"$\phi_n$" if own else r"$\phi$", ha="center", va="center", color=POSTERIOR, fontsize=14)
-        for y, name, fill, edge in ((1.9, "$z_n$", "white", POSTERIOR), (0.7, "$x_n$", "#d9dfe4", DATA)):
-            ax.add_patch(Circle((1.95, y), 0.28, facecolor=fill, edgecolor=edge, linewidth=1.6))
-            ax.text(1.95, y, name, ha="center", va="center", fontsize=12)
-        _arrow(ax, (2.02, 1.6), (2.02, 1.0), MODEL)
-        _arrow(ax, (3.25, 1.22), (2.25, 0.8), MODEL)
+        node(ax, 1.95, 1.9, "$z_n$", radius=0.28)
+        node(ax, 1.95, 0.7, "$x_n$", observed=True, radius=0.28)
+        arrow(ax, (2.02, 1.6), (2.02, 1.0), MODEL)
+        arrow(ax, (3.25, 1.22), (2.25, 0.8), MODEL)
         dashed = {"linestyle": (0, (3, 2))}
         if own:
-            _arrow(ax, (0.9, 1.9), (1.65, 1.9), POSTERIOR, **dashed)
+            arrow(ax, (0.9, 1.9), (1.65, 1.9), POSTERIOR, **dashed)
         else:
-            _arrow(ax, (0.75, 1.4), (1.68, 1.82), POSTERIOR, **dashed)
-            _arrow(ax, (1.72, 0.9), (1.72, 1.7), POSTERIOR, connectionstyle="arc3,rad=-0.35", **dashed)
+            arrow(ax, (0.75, 1.4), (1.68, 1.82), POSTERIOR, **dashed)
+            arrow(ax, (1.72, 0.9), (1.72, 1.7), POSTERIOR, connectionstyle="arc3,rad=-0.35", **dashed)
         ax.set_title(title, loc="left")
     return fig
 
@@ -54,7 +40,7 @@ def reparametrised():
     fig, axes = plt.subplots(1, 2, figsize=(7.8, 3.3))
     titles = ("The draw is in the way", "The draw is an input")
     for ax, right, title in zip(axes, (False, True), titles, strict=True):
-        _empty(ax, 1.14, 1)
+        empty(ax, 1.14, 1)
         ax.set_aspect("auto")
         _box(ax, 0.12, 0.86, "x", 0.12, DATA)
         _box(ax, 0.47, 0.86, "encoder", 0.26, POSTERIOR)
@@ -64,15 +50,15 @@ def reparametrised():
         _box(ax, 0.12, 0.12, "$f(z)$", 0.15, MODEL)
         for start, end in [((0.19, 0.86), (0.33, 0.86)), ((0.61, 0.86), (0.755, 0.86)), ((0.85, 0.78), (0.85, 0.57)),
                            ((0.82, 0.4), (0.61, 0.16)), ((0.33, 0.12), (0.205, 0.12))]:  # fmt: skip
-            _arrow(ax, start, end)
+            arrow(ax, start, end)
         if right:
             _box(ax, 0.36, 0.48, r"$\varepsilon \sim \mathcal{N}(0, I)$", 0.36, ARROW)
-            _arrow(ax, (0.55, 0.48), (0.775, 0.48))
+            arrow(ax, (0.55, 0.48), (0.775, 0.48))
             ax.text(0.82, 0.675, r"$z = \mu + s\,\varepsilon$", ha="right", va="center", color=POSTERIOR)
             back = {"colour": MODEL, "linestyle": (0, (4, 2))}  # decoder, z, mu and s, encoder
-            _arrow(ax, (0.615, 0.09), (0.9, 0.4), connectionstyle="arc3,rad=0.25", **back)
-            _arrow(ax, (0.9, 0.56), (0.9, 0.78), **back)
-            _arrow(ax, (0.755, 0.91), (0.61, 0.91), **back)
+            arrow(ax, (0.615, 0.09), (0.9, 0.4), connectionstyle="arc3,rad=0.25", **back)
+            arrow(ax, (0.9, 0.56), (0.9, 0.78), **back)
+            arrow(ax, (0.755, 0.91), (0.61, 0.91), **back)
             ax.text(0.93, 0.22, "gradient", color=MODEL)
         else:
             ax.plot([0.82, 0.88], [0.64, 0.72], color=MODEL, linewidth=2.2)
@@ -231,17 +217,7 @@ def collapse(prices, used, eigenvalues, *, title):
     return fig
 
 
-def _empty(ax, width, height):
-    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-    ax.axis("off")
-
-
 def _box(ax, x, y, text, width, colour, linestyle="-"):
     look = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6, "linestyle": linestyle}
     ax.add_patch(FancyBboxPatch((x - width / 2, y - 0.07), width, 0.14, "round,pad=0.01", **look))
     ax.text(x, y, text, ha="center", va="center", color=colour, fontsize=11)
-
-
-def _arrow(ax, start, end, colour=ARROW, **options):
-    look = {"arrowstyle": "-|>", "mutation_scale": 12, "color": colour, "linewidth": 1.4, "shrinkA": 1, "shrinkB": 1}
-    ax.add_patch(FancyArrowPatch(start, end, **look, **options))

@@ -3,20 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    ellipse,
-    name_at,
-    one_each,
-    shades,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.graphs import arrow, canvas, node, plate
+from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at, shades
 
 ITEMS = {  # the 25 statements of the questionnaire, from the International Personality Item Pool (public domain)
     "A1": "indifferent to others' feelings", "A2": "inquire about others' well-being",
@@ -34,17 +23,15 @@ ITEMS = {  # the 25 statements of the questionnaire, from the International Pers
 
 def factor_plate(num_people="$N$ people", num_items="$D$ items"):
     """The linear Gaussian model as a graph: latent factors z and answers x, N times; loadings, mean and noise."""
-    from vaejax.book import diagrams as draw  # it takes its colours from this package
-
-    fig, ax = draw.canvas(6.9, 2.6)
-    draw.node(ax, 1.6, 1.3, "$z_n$")
-    draw.node(ax, 3.6, 1.3, "$x_{nd}$", observed=True)
+    fig, ax = canvas(6.9, 2.6)
+    node(ax, 1.6, 1.3, "$z_n$")
+    node(ax, 3.6, 1.3, "$x_{nd}$", observed=True)
     for y, name in ((1.72, "$W_d$"), (1.3, "$b_d$"), (0.88, r"$\psi_d$")):
         ax.text(5.55, y, name, ha="center", va="center", color=MODEL, fontsize=13)
-        draw.arrow(ax, (5.25, y), (3.97, 1.3 + 0.45 * (y - 1.3)))
-    draw.arrow(ax, (1.95, 1.3), (3.25, 1.3))
-    draw.plate(ax, 0.9, 0.3, 3.55, 2.15, num_people)
-    draw.plate(ax, 2.95, 0.62, 3.75, 1.6, num_items)
+        arrow(ax, (5.25, y), (3.97, 1.3 + 0.45 * (y - 1.3)))
+    arrow(ax, (1.95, 1.3), (3.25, 1.3))
+    plate(ax, 0.9, 0.3, 3.55, 2.15, num_people)
+    plate(ax, 2.95, 0.62, 3.75, 1.6, num_items)
     ax.text(1.6, 1.78, "hidden", ha="center", color=POSTERIOR, fontsize=9)
     ax.text(3.6, 1.78, "seen", ha="center", color=DATA, fontsize=9)
     return fig

@@ -3,21 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    count_bars,
-    countable,
-    expected_counts,
-    name_at,
-    one_each,
-    shades,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.basics import count_bars, countable, expected_counts
+from vaejax.book.plot.style import DASHES, DATA, MODEL, QUIET, TRUTH, name_at, shades
 
 
 def models_and_likelihood(values, density, x, y, at, *, bins, xlabel, parameter, ylabel, titles):

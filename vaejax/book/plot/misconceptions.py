@@ -4,20 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from vaejax.book.plot.style import (
-    DASHES,
-    DATA,
-    MODEL,
-    POSTERIOR,
-    QUIET,
-    TRUTH,
-    checked,
-    checked_each,
-    count_bars,
-    countable,
-    name_at,
-    one_each,
-)
+from vaejax.book.plot.arguments import checked, checked_each, one_each
+from vaejax.book.plot.basics import count_bars, countable
+from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, QUIET, TRUTH, name_at
 
 
 def on_logs(x, ys, names, *, colours, xlabel, ylabel, title, level=None, level_name=None):

@@ -3,20 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.basics import gallery
-from vaejax.book.plot.style import (
-    BETWEEN,
-    DASHES,
-    DATA,
-    KINDS,
-    MODEL,
-    POSTERIOR,
-    TRUTH,
-    checked,
-    checked_each,
-    ellipse,
-    one_each,
-)
+from vaejax.book.plot.style import BETWEEN, DASHES, DATA, KINDS, MODEL, POSTERIOR, TRUTH, ellipse
 
 
 def mixtures(points, params, weights, titles, *, xlabel, ylabel, title=None):
