@@ -92,12 +92,17 @@ def test_readme_gives_each_files_true_checksum_and_size(name):
     assert hashlib.sha256(content).hexdigest() == data.SHA256[name]
 
 
+def program(name):
+    """data/<name>.py, which is no part of the package, as a module."""
+    spec = importlib.util.spec_from_file_location(name, data.FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def build():
-    spec = importlib.util.spec_from_file_location("build", data.FOLDER / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    return build
+    return program("build")
 
 
 def test_files_can_be_rebuilt_from_published_packages(tmp_path, build):
@@ -198,10 +203,7 @@ def test_synthetic_sets_are_what_they_say():
 
 @pytest.fixture
 def train():
-    spec = importlib.util.spec_from_file_location("train", data.FOLDER / "train.py")
-    train = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(train)
-    return train
+    return program("train")
 
 
 def test_networks_are_trained_without_the_test_digits(train):
