@@ -17,31 +17,30 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+BUILD = ROOT / "build" / "site"
 MATHJAX = "mathjax@3.2.2"
 FOLDED = {"audit", "answer"}
+BESIDE = [  # what the pages refer to
+    "BENCHMARKS.md",
+    "data/README.md",
+    "tests/CONDITIONS.md",
+    "tests/benchmarks/scaling.png",
+    "tests/mutants/GENERAL.md",
+    "tests/mutants/README.md",
+]
 
 
 def main():
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
-    source = ROOT / "build" / "site"
+    source, pages = BUILD / "source", BUILD / "html"  # myst-nb leaves a folder beside the pages
     assemble(source)
-    add_mathjax(ROOT / "build", source / "_static")
-    shutil.rmtree(target, ignore_errors=True)
-    command = [
-        "-m",
-        "sphinx",
-        "-q",
-        "-W",
-        "--keep-going",
-        "-b",
-        "html",
-        "-d",
-        ROOT / "build" / "doctrees",
-        source,
-        target,
-    ]
-    if subprocess.run([sys.executable, *map(str, command)]).returncode:
+    add_mathjax(source / "_static")
+    shutil.rmtree(pages, ignore_errors=True)
+    options = ["-q", "-W", "--keep-going", "-b", "html", "-d", BUILD / "doctrees"]
+    if subprocess.run([sys.executable, "-m", "sphinx", *map(str, [*options, source, pages])]).returncode:
         sys.exit("The site could not be built: what Sphinx says above names the page and the line.")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(pages, target)
     print(f"The site is in {target}: open {target / 'index.html'}")
 
 
@@ -59,7 +58,7 @@ def assemble(folder):
     for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
         notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
         write(folder / "sets" / path.name, as_page(notebook))
-    for name in ("BENCHMARKS.md", "tests/benchmarks/scaling.png", "tests/mutants/README.md"):
+    for name in BESIDE:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
 
@@ -89,7 +88,8 @@ def as_page(notebook):
 
 
 def to_addresses(text):
-    """Links to cells, as the site has them."""
+    """Links to cells and to problem sets, as the site has them."""
+    text = re.sub(r"\(\.\./chapters/assignments/source/(\w+)\)", r"(../sets/\1.ipynb)", text)
     return re.sub(r"#cell-id=([\w-]+)", r"#cell-\1", text)
 
 
@@ -106,19 +106,19 @@ def without_solutions(notebook):
     return notebook
 
 
-def add_mathjax(folder, static):
+def add_mathjax(static):
     """MathJax, which sets the formulas in the reader's browser, from npm; fetched once."""
-    script = folder / "mathjax.js"
+    script = BUILD / "mathjax.js"
     if not script.is_file():
         npm = shutil.which("npm")
         if npm is None:
             sys.exit(
                 f"The site needs npm to fetch MathJax: install Node.js, or put its es5/tex-svg-full.js at {script}"
             )
-        found = subprocess.run([npm, "pack", "--silent", MATHJAX], cwd=folder, capture_output=True, text=True)
+        found = subprocess.run([npm, "pack", "--silent", MATHJAX], cwd=BUILD, capture_output=True, text=True)
         if found.returncode:
             sys.exit(f"npm could not fetch {MATHJAX}: {found.stderr.strip()[-500:]}")
-        with tarfile.open(folder / found.stdout.split()[-1]) as archive:
+        with tarfile.open(BUILD / found.stdout.split()[-1]) as archive:
             script.write_bytes(archive.extractfile("package/es5/tex-svg-full.js").read())
     shutil.copy(script, static)
 
