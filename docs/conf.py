@@ -16,6 +16,9 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_search_summary = False  # it would read other pages, which a browser forbids in a folder
+python_maximum_signature_line_length = 88
+add_module_names = False
 copybutton_selector = "div.cell_input div.highlight pre"
 
 REPOSITORY = os.environ.get("VAEJAX_REPOSITORY", "")  # its address, which a maintainer sets
