@@ -50,7 +50,7 @@ def main():
         if found:
             text = "\n".join(f"## {p.name}.png\n\n{p.caption}\n\nAlt text: {p.alt}\n" for p in found)
             (folder / "captions.md").write_text(text, encoding="utf-8")
-    print(f"Pictures, captions and alt texts are in {FIGURES.relative_to(ROOT)}")
+    print(f"Pictures, captions and alt texts are in {FIGURES}")
 
 
 if __name__ == "__main__":

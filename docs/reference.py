@@ -40,6 +40,9 @@ def page(module):
     top = {a.name for n in _tree("__init__").body if isinstance(n, ast.ImportFrom) for a in n.names
            if n.module == f"vaejax.{module}"}  # fmt: skip
     parts = [f"# vaejax.{module}", text(ast.get_docstring(_tree(module))), f"```{{py:module}} vaejax.{module}\n```"]
+    for node in _tree(module).body:  # models that are ready, and numbers
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.targets[0]).isupper():
+            parts.append(f"```{{py:data}} {ast.unparse(node.targets[0])}\n`{ast.unparse(node.value)}`\n```")
     for node, lines in public(module):
         is_class = isinstance(node, ast.ClassDef)
         signature = node.name if is_class else f"{node.name}({ast.unparse(node.args)})"
