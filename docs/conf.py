@@ -19,7 +19,7 @@ html_js_files = ["site.js"]
 smartquotes_action = "q"  # (N, ...) keeps its three dots
 html_show_sphinx = False
 html_show_search_summary = False  # it would read other pages, which a browser forbids in a folder
-python_maximum_signature_line_length = 88
+html_use_index = html_domain_indices = False  # the search finds every name
 add_module_names = False
 copybutton_selector = "div.cell_input div.highlight pre"
 
@@ -34,6 +34,7 @@ html_theme_options = {
 if REPOSITORY:
     html_theme_options |= {
         "repository_url": REPOSITORY,
+        "repository_branch": "main",
         "use_repository_button": True,
         "launch_buttons": {"colab_url": "https://colab.research.google.com"},
     }

@@ -40,7 +40,8 @@ PAGE = """<!doctype html>
 <div class="reveal"><div class="slides">
 {slides}
 </div></div>
-<script>Reveal.initialize({{ width: 1100, height: 750, hash: true, slideNumber: true, transition: "none" }})</script>
+<script>Reveal.initialize({{ width: 1100, height: 750, hash: true, slideNumber: true, transition: "none" }})
+addEventListener("load", () => MathJax.startup.promise.then(() => Reveal.layout()))</script>
 </body>
 </html>
 """
@@ -57,12 +58,15 @@ def slides(notebook):
         if cell.source.startswith("## Exercises"):
             return
         blocks = cell.source.split("\n\n") if cell.cell_type == "markdown" else []
-        for before, block in zip(["", *blocks], blocks, strict=False):
+        for before, block, after in zip(["", *blocks], blocks, [*blocks[1:], ""], strict=False):
             if block.startswith("## "):
                 heading = block
             elif r"\tag{" in block:
-                said = before if before and before[0] not in "#*" else ""
-                yield f"{heading}\n\n{said}\n\n{block}"
+                if before and before[0] not in "#*$":
+                    yield f"{heading}\n\n{before}\n\n{block}"
+                else:  # the chapter says afterwards what it means
+                    said = "" if "$$" in after or "**Your line" in after else after
+                    yield f"{heading}\n\n{block}\n\n{said}"
             elif "**Predict:**" in block:
                 yield f"{heading}\n\n{block[block.index('**Predict:**') :]}"
         for name in (cell.id, f"{cell.id}-2"):

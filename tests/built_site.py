@@ -29,7 +29,7 @@ NOT_RENDERED = r"""() => {
     const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode;
-        const isText = !node.parentElement.closest('code, pre, mjx-container, script');
+        const isText = !node.parentElement.closest('code, pre, dt.sig, mjx-container, script');
         if (isText && /\$|\\[a-z]/i.test(node.data)) bad.push(node.data);
     }
     return bad;

@@ -1,3 +1,10 @@
+// A button is called what is written on it, and not by a second name that the theme gives it.
+addEventListener("DOMContentLoaded", () => {
+  for (const each of document.querySelectorAll("summary[aria-label], .search-button-field[aria-label]")) {
+    each.removeAttribute("aria-label");
+  }
+});
+
 // What scrolls sideways, a wide formula or table, can be reached and scrolled with the keyboard.
 function reach() {
   for (const each of document.querySelectorAll("pre, div.math, .bd-article table, div.output")) {
