@@ -20,7 +20,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site test-site assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site test-site slides figures assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,12 @@ test-site: site ## look at every page of it in a browser
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
+
+slides: .venv/ready ## write a deck of slides for each chapter to classroom/slides
+	@$(BIN)/python docs/slides.py
+
+figures: .venv/ready ## write the chapters' pictures with captions and alt texts to classroom/figures
+	@$(BIN)/python docs/pictures.py
 
 quiz: .venv/ready ## write the companion's sentences as a quiz for Moodle (GIFT) and for Canvas (QTI)
 	@$(BIN)/python docs/quiz.py
