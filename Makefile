@@ -113,8 +113,9 @@ clean: ## remove what was built and installed here
 	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test "$$(uname -sm)" != "Darwin x86_64" || { \
 	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
-	@df -Pk . | awk 'NR == 2 && $$4 < 2000000 { print "The disk has " int($$4 / 1000) " MB left, and vaejax needs 2000: \
-	  free some, or put the folder elsewhere, and run make again."; exit 1 }'
+	@free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1000) }'); test "$${free:-2000}" -ge 2000 || { \
+	  echo "The disk has $$free MB left, and vaejax needs 2000: free some, or put the folder elsewhere; then run make again."; \
+	  exit 1; }
 	@echo "Setting up vaejax in .venv, once: about 1.5 GB, and two to five minutes"
 	@echo "1 of 3: a Python of its own"
 	@$(PYTHON) -m venv .venv || { \
@@ -160,5 +161,5 @@ clean: ## remove what was built and installed here
 
 define no-install
 echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \
-echo "connect it (or point pip at a package index it can reach) and run make again. Nothing is lost."; exit 1
+echo "connect it (or point pip at a package index it can reach) and run make again."; exit 1
 endef

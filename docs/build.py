@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 import reference
-from npm import take
+from npm import MATHJAX, take
 from pictures import pictures
 
 HERE = Path(__file__).parent
@@ -40,8 +40,7 @@ def main():
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
     source, pages = BUILD / "source", BUILD / "html"  # myst-nb leaves a folder beside the pages
     assemble(source)
-    (mathjax,) = take("mathjax@3.2.2", "es5/tex-svg-full.js")  # sets the formulas in the reader's browser
-    shutil.copy(mathjax, source / "_static" / "mathjax.js")
+    shutil.copy(*take(*MATHJAX), source / "_static" / "mathjax.js")
     shutil.rmtree(pages, ignore_errors=True)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-d", BUILD / "doctrees"]
     if subprocess.run([sys.executable, "-m", "sphinx", *map(str, [*options, source, pages])]).returncode:

@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+MATHJAX = "mathjax@3.2.2", "es5/tex-svg-full.js"  # sets the formulas in the reader's browser
 KEPT = Path(__file__).parent.parent / "build" / "npm"
 
 

@@ -3,7 +3,7 @@
     python docs/slides.py
 
 Writes classroom/slides/<chapter>.html, which needs no network: arrows turn the slides, Esc shows all of them, and
-`?print-pdf` after the address lays them out for printing. Git tracks them not.
+`?print-pdf` after the address lays them out for printing. Git tracks none of them.
 """
 
 import base64
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.filters import markdown2html
-from npm import take
+from npm import MATHJAX, take
 from pictures import pictures
 
 ROOT = Path(__file__).parent.parent
@@ -86,9 +86,9 @@ def deck(notebook):
 
 def main():
     SLIDES.mkdir(parents=True, exist_ok=True)
-    for file in [*take("reveal.js@6.0.2", "dist/reveal.js", "dist/reveal.css")]:
+    for file in take("reveal.js@6.0.2", "dist/reveal.js", "dist/reveal.css"):
         shutil.copy(file, SLIDES)
-    shutil.copy(*take("mathjax@3.2.2", "es5/tex-svg-full.js"), SLIDES / "mathjax.js")
+    shutil.copy(*take(*MATHJAX), SLIDES / "mathjax.js")
     for path in sorted((ROOT / "chapters").glob("*.ipynb")):
         if re.match(r"0[1-9]|appendix", path.stem):
             (SLIDES / f"{path.stem}.html").write_text(deck(nbformat.read(path, as_version=4)), encoding="utf-8")
