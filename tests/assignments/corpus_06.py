@@ -81,9 +81,10 @@ def objective(params, batch, key):
     means, log_scales = jax.vmap(lambda *one: encode(params, *one))(xs, seen)
     logits = jax.vmap(params.decoder)(means + jnp.exp(log_scales) * eps)
     total = 0.0
-    for d in range(xs.shape[1]):           # pixel by pixel: a coin that nobody sees costs nothing
-        cost = jax.nn.softplus(jnp.where(xs[:, d] > 0, -logits[:, d], logits[:, d]))
-        total -= jnp.where(seen[:, d], cost, 0.0).mean()
+    for d in range(0, xs.shape[1], 14):    # row by row: a coin that nobody sees costs nothing
+        row = slice(d, d + 14)
+        cost = jax.nn.softplus(jnp.where(xs[:, row] > 0, -logits[:, row], logits[:, row]))
+        total -= jnp.where(seen[:, row], cost, 0.0).sum(1).mean()
     for l in range(2):
         total -= (0.5 * (jnp.exp(2 * log_scales[:, l]) + means[:, l] ** 2 - 1) - log_scales[:, l]).mean()
     return total
@@ -270,7 +271,7 @@ WRONG = {
     ),
     "unseen pixels are what stands there": (
         objective(pixels="densities.log_bernoulli(x, logits)"),
-        {"objective-mean"},
+        {"objective-mean", "wardrobe"},
         "unseen pixels have no say",
     ),
     "scaled up to a whole garment": (
