@@ -124,12 +124,12 @@ for number in range(3, 12):
 HOARD = """
 kept = []
 while True:
-    kept.append(np.ones(30_000_000))       # 240 MB, and touched
+    kept.append(b"x" * 500_000_000)
 """
 HOARDERS = """
 import subprocess, sys, time
 for _ in range(4):                         # none has too much alone
-    subprocess.Popen([sys.executable, "-c", "import time; kept = bytearray(1_600_000_000); time.sleep(98765)"])
+    subprocess.Popen([sys.executable, "-c", "import time; kept = b'x' * 1_600_000_000; time.sleep(98765)"])
 time.sleep(30)
 """
 HUGE = "def mean_log_likelihood(rate, xs):\n    return np.zeros(10**9, np.int8)"
