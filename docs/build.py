@@ -29,6 +29,16 @@ BESIDE = [  # what the pages refer to
     "tests/mutants/README.md",
 ]
 
+PLATES = {  # of each chapter: the plate, the cell below which it stands, and its question
+    "01_maximum_likelihood.ipynb": [("bell", "surface-answer", "Can you make the bell likelier? Move it, and walk uphill.")],
+    "02_em_gaussian_mixture.ipynb": [
+        ("frames", "frames", "Where must EM start to end elsewhere? Choose two eruptions, then let it step."),
+        ("dial", "dial", "Where does the bound touch, and what does it lose elsewhere? Turn the dial."),
+        ("touch", "touch", "Where does the bound that touches at θ have its peak? Stand somewhere, and go there."),
+    ],
+    "03_pca.ipynb": [("line", "lines-answer", "Which angle is nearest straight, and which upwards? Turn the line.")],
+}
+
 
 def main():
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
@@ -47,14 +57,17 @@ def main():
 def assemble(folder):
     """Copy what the site is made of to `folder`, laid out as in the repository, with `index.md` on top."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE, folder / "docs", ignore=shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md"))
+    beside = shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md", "plates")
+    shutil.copytree(HERE, folder / "docs", ignore=beside)
     for page in (folder / "docs").glob("*.md"):
         page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(HERE / "_static", folder / "_static")
+    shutil.copytree(HERE / "plates", folder / "_static" / "plates", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     shutil.copy(HERE / "conf.py", folder)
     shutil.copy(HERE / "index.md", folder)
     for path in sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb")):
-        write(folder / path.relative_to(ROOT), as_page(json.loads(path.read_text(encoding="utf-8"))))
+        notebook = as_page(json.loads(path.read_text(encoding="utf-8")))
+        write(folder / path.relative_to(ROOT), with_plates(notebook, PLATES.get(str(path.relative_to(ROOT / "chapters")), ())))
     for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
         notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
         write(folder / "sets" / path.name, as_page(notebook))
@@ -85,6 +98,18 @@ def as_page(notebook):
             cells.append({"cell_type": "markdown", "id": f"at-{cell['id']}", "metadata": {}, "source": anchor})
         cells.append(cell)
     return notebook | {"cells": cells}
+
+
+def with_plates(notebook, plates):
+    """The page with its plates, each below a cell; where scripts are off, the figure of that cell is the still."""
+    for name, below, question in plates:
+        words = f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
+        html = f'<figure class="plate" data-plate="{name}"><figcaption>{words}</figure>'
+        files = [name, "plates"] if name == plates[-1][0] else [name]
+        scripts = [f'<script defer src="../_static/plates/{file}.js"></script>' for file in files]
+        plate = {"cell_type": "markdown", "id": f"plate-{name}", "metadata": {}, "source": "\n".join([html, *scripts])}
+        notebook["cells"].insert([cell["id"] for cell in notebook["cells"]].index(below) + 1, plate)
+    return notebook
 
 
 def to_addresses(text):

@@ -1,0 +1,343 @@
+/* Plates: pictures of the book that one plays with, without a kernel. docs/plates/plates.py computes their data.
+
+A plate is {controls, value, draw, drag, data}. `value` is a pure function from the settings, one number for each
+control, to numbers; `draw` shows nothing that `value` did not return, so a test of `value` is a test of the plate.
+From outside: plate.value(name, settings), plate.controls(name). */
+
+"use strict";
+(() => {
+const plates = {};
+
+// ---- numbers
+
+const sum = list => list.reduce((total, x) => total + x, 0);
+const mean = list => sum(list) / list.length;
+const range = (low, high, num) => Array.from({ length: num }, (_, i) => low + (high - low) * i / (num - 1));
+const logSumExp = list => { const top = Math.max(...list); return top + Math.log(sum(list.map(x => Math.exp(x - top)))); };
+const logNormal = (x, mean, sd) => -0.5 * ((x - mean) / sd) ** 2 - Math.log(sd) - 0.5 * Math.log(2 * Math.PI);
+const sigmoid = x => 1 / (1 + Math.exp(-x));
+const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+const fixed = (x, digits = 2) => (Math.abs(x) < 0.5 * 10 ** -digits ? 0 : x).toFixed(digits).replace("-", "−");
+
+// ---- drawing: one <svg>, in pixels of the page, so that letters keep their size on a phone
+
+function element(name, attributes = {}, text = "") {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.textContent = text;
+    return node;
+}
+
+/* A pair of axes in the box (left, top, width, height) of the svg; `kind` of a mark is a class of the style sheet. */
+class Axes {
+    constructor(svg, box, x, y, xlabel = "", ylabel = "", equal = false) {
+        Object.assign(this, { svg, box, x, y });
+        if (equal) {  // one unit is as long across as up
+            const unit = Math.min(box.width / (x[1] - x[0]), box.height / (y[1] - y[0]));
+            const [midX, midY] = [mean(x), mean(y)];
+            this.x = [midX - box.width / unit / 2, midX + box.width / unit / 2];
+            this.y = [midY - box.height / unit / 2, midY + box.height / unit / 2];
+        }
+        const { left, top, width, height } = box;
+        const clip = `clip-${Axes.count++}`;
+        svg.append(element("clipPath", { id: clip }));
+        svg.lastChild.append(element("rect", { x: left, y: top, width, height }));
+        this.inside = element("g", { "clip-path": `url(#${clip})` });
+        svg.append(element("rect", { class: "frame", x: left, y: top, width, height }), this.inside);
+        for (const t of ticks(this.x, width / 70)) this.label(this.toX(t), top + height + 15, fixed(t, digitsOf(t)));
+        if (ylabel !== null)
+            for (const t of ticks(this.y, height / 45))
+                this.label(left - 5, this.toY(t) + 4, fixed(t, digitsOf(t)), "tick", "end");
+        this.label(left + width, top + height + 31, xlabel, "name", "end");
+        this.label(left, top - 7, ylabel || "", "name", "start");
+    }
+    toX(x) { return this.box.left + (x - this.x[0]) / (this.x[1] - this.x[0]) * this.box.width; }
+    toY(y) { return this.box.top + (this.y[1] - y) / (this.y[1] - this.y[0]) * this.box.height; }
+    fromPixels(px, py) {
+        return [this.x[0] + (px - this.box.left) / this.box.width * (this.x[1] - this.x[0]),
+            this.y[1] - (py - this.box.top) / this.box.height * (this.y[1] - this.y[0])];
+    }
+    label(px, py, text, kind = "tick", anchor = "middle") {
+        this.svg.append(element("text", { class: kind, x: px, y: py, "text-anchor": anchor }, text));
+    }
+    text(x, y, text, kind, anchor = "middle", dy = -8) {
+        this.inside.append(element("text", { class: `word ${kind}`, x: this.toX(x), y: this.toY(y) + dy, "text-anchor": anchor }, text));
+    }
+    line(xs, ys, kind) {
+        const points = xs.map((x, i) => `${this.toX(x).toFixed(1)},${clamp(this.toY(ys[i]), -1e4, 1e4).toFixed(1)}`);
+        this.inside.append(element("polyline", { class: `line ${kind}`, points: points.join(" ") }));
+    }
+    area(xs, ys, kind, base = 0) { this.line([xs[0], ...xs, xs.at(-1)], [base, ...ys, base], `area ${kind}`); }
+    dot(x, y, kind, r = 3, opacity = 1) {
+        this.inside.append(element("circle", { class: `dot ${kind}`, cx: this.toX(x), cy: this.toY(y), r, opacity }));
+    }
+    handle(x, y, kind) {  // what one takes hold of
+        const at = { cx: this.toX(x), cy: this.toY(y) };
+        this.svg.append(element("circle", { ...at, class: `dot ${kind} knob`, r: 7 }), element("circle", { ...at, class: "hold", r: 22 }));
+        this.svg.axes = this;
+    }
+    ellipse(mean, cov, kind, radius = 2) {  // of [a, b, c] = [[a, b], [b, c]]
+        const l = Math.sqrt(cov[0]), m = cov[1] / l, n = Math.sqrt(Math.max(cov[2] - m * m, 0));
+        const around = range(0, 2 * Math.PI, 91);
+        this.line(around.map(t => mean[0] + radius * l * Math.cos(t)),
+            around.map(t => mean[1] + radius * (m * Math.cos(t) + n * Math.sin(t))), kind);
+    }
+    image(values, side, x0, y0, x1, y1) {  // (side * side) numbers between 0 and 1, in rows
+        const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+        const context = canvas.getContext("2d"), pixels = context.createImageData(side, side);
+        values.forEach((v, i) => pixels.data.set([...Array(3).fill(255 - 255 * clamp(v, 0, 1)), 255], 4 * i));
+        context.putImageData(pixels, 0, 0);
+        this.inside.append(element("image", { href: canvas.toDataURL(), x: this.toX(x0), y: this.toY(y1),
+            width: this.toX(x1) - this.toX(x0), height: this.toY(y0) - this.toY(y1), class: "pixels" }));
+    }
+}
+Axes.count = 0;
+
+function ticks([low, high], most) {
+    const rough = (high - low) / Math.max(most, 2), power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find(m => m * power >= rough);
+    return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, i) => (Math.ceil(low / step) + i) * step);
+}
+const digitsOf = t => Math.abs(t - Math.round(t)) < 1e-9 ? 0 : Math.abs(10 * t - Math.round(10 * t)) < 1e-9 ? 1 : 2;
+
+/* Boxes for n pictures: side by side where the page is wide, one below the other on a phone. */
+function boxes(svg, n, height = 260) {
+    const wide = svg.clientWidth > 560 && n > 1, width = wide ? svg.clientWidth / n : svg.clientWidth;
+    const total = (wide ? 1 : n) * (height + 66);
+    svg.setAttribute("height", total);
+    svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${total}`);
+    return Array.from({ length: n }, (_, i) => ({ left: 44 + (wide ? i * width : 0), top: 24 + (wide ? 0 : i * (height + 66)),
+        width: width - 56, height }));
+}
+
+// ---- controls
+
+function show(figure) {
+    const name = figure.dataset.plate, plate = plates[name], settings = {};
+    const form = document.createElement("div"), words = document.createElement("output");
+    const svg = element("svg", { role: "img", "aria-label": figure.querySelector("figcaption").textContent });
+    const draw = () => {
+        svg.replaceChildren();
+        words.textContent = plate.draw(svg, settings, plate.value(settings));
+    };
+    const inputs = plate.controls.map(({ key, label, low, high, step, start, say }) => {
+        const row = document.createElement("label"), input = document.createElement("input"), shown = document.createElement("span");
+        Object.assign(input, { type: "range", min: low, max: high, step, value: start, name: key });
+        const read = () => {
+            settings[key] = +input.value;
+            shown.textContent = say ? say(settings[key]) : fixed(settings[key], digitsOf(step));
+            input.setAttribute("aria-valuetext", shown.textContent);
+        };
+        input.addEventListener("input", () => { read(); draw(); });
+        read();
+        row.append(label, input, shown);
+        form.append(row);
+        return { input, read };
+    });
+    const set = changes => {
+        inputs.forEach(({ input, read }) => { if (input.name in changes) { input.value = changes[input.name]; read(); } });
+        draw();
+    };
+    const move = event => {  // the pointer holds the handle, or has touched a place
+        const frame = svg.getBoundingClientRect(), there = svg.axes.fromPixels(event.clientX - frame.left, event.clientY - frame.top);
+        set(plate.drag(...there));
+    };
+    if (plate.drag) {
+        svg.classList.add("drags");
+        let held = false;
+        svg.addEventListener("pointerdown", event => {
+            held = event.pointerType === "mouse" || event.target.classList.contains("hold");
+            if (held) { svg.setPointerCapture(event.pointerId); move(event); }
+        });
+        svg.addEventListener("pointermove", event => { if (held) move(event); });
+        svg.addEventListener("pointerup", event => { if (!held) move(event); held = false; });
+        svg.addEventListener("pointercancel", () => { held = false; });
+    }
+    if (plate.act) {
+        const button = Object.assign(document.createElement("button"), { type: "button", textContent: plate.act.label });
+        button.addEventListener("click", () => set(plate.act.change(settings)));
+        form.append(button);
+    }
+    words.setAttribute("aria-live", "polite");
+    figure.append(svg, words, form);
+    draw();
+    new ResizeObserver(() => { if (svg.clientWidth !== svg.drawnAt) { svg.drawnAt = svg.clientWidth; draw(); } }).observe(figure);
+}
+
+window.plate = {
+    value: (name, settings) => plates[name].value(settings),
+    controls: name => plates[name].controls,
+    names: () => Object.keys(plates),
+};
+document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("figure.plate").forEach(show));
+
+// ---- chapter 1: the bell on the likelihood surface
+
+plates.bell = {
+    controls: [
+        { key: "mu", label: "mean μ (minutes)", low: 40, high: 90, step: 0.1, start: 55 },
+        { key: "log_sd", label: "log σ", low: 2.2, high: 3.8, step: 0.01, start: 2.5 },
+    ],
+    value({ mu, log_sd }) {
+        const { waits, counts } = PLATES.bell, n = sum(counts);
+        const nats = (m, s) => sum(waits.map((x, i) => counts[i] * logNormal(x, m, Math.exp(s)))) / n;
+        const top = sum(waits.map((x, i) => x * counts[i])) / n;
+        const width = Math.sqrt(sum(waits.map((x, i) => counts[i] * (x - top) ** 2)) / n);
+        return { nats: nats(mu, log_sd), best: nats(top, Math.log(width)), top: [top, Math.log(width)] };
+    },
+    draw(svg, { mu, log_sd }, { nats, best, top }) {
+        const [left, right] = boxes(svg, 2), { waits, counts } = PLATES.bell, sd = Math.exp(log_sd);
+        const bell = new Axes(svg, left, [35, 105], [0, 0.05], "wait (minutes)", "density");
+        for (let low = 40; low < 100; low += 4) {
+            const share = sum(counts.filter((_, i) => waits[i] >= low && waits[i] < low + 4)) / sum(counts) / 4;
+            bell.area([low, low + 4], [share, share], "data");
+        }
+        const xs = range(35, 105, 141);
+        bell.line(xs, xs.map(x => Math.exp(logNormal(x, mu, sd))), "model");
+        const surface = new Axes(svg, right, [40, 90], [2.2, 3.8], "μ (minutes)", "log σ");
+        // nats lost = (log σ + (v + d²) / 2σ²) - (log σ̂ + ½): each level is a closed curve, d² as a function of log σ
+        const rises = range(2.2, 3.8, 401), v = Math.exp(2 * top[1]);
+        for (const lost of [0.02, 0.1, 0.25, 0.5, 1, 2, 4]) {
+            const away = rises.map(s => 2 * Math.exp(2 * s) * (lost + 0.5 + top[1] - s) - v);
+            const inside = rises.map((_, i) => i).filter(i => away[i] >= 0);
+            for (const side of [-1, 1])
+                surface.line(inside.map(i => top[0] + side * Math.sqrt(away[i])), inside.map(i => rises[i]), "quiet");
+        }
+        surface.text(...top, "top", "truth");
+        surface.dot(...top, "truth");
+        surface.handle(mu, log_sd, "model");
+        return `${fixed(nats, 3)} nats per wait, ${fixed(best - nats, 3)} below the best bell`;
+    },
+    drag: (mu, log_sd) => ({ mu, log_sd }),
+};
+
+// ---- chapter 2: the dial, the touching parabolas, the frames of EM
+
+plates.dial = {
+    controls: [{ key: "r", label: "dial r", low: 0.001, high: 0.999, step: 0.001, start: 0.6 }],
+    value({ r }) {
+        const joints = PLATES.dial.log_joints, log_p = logSumExp(joints), q = [1 - r, r];
+        const fit = q[0] * joints[0] + q[1] * joints[1];
+        const entropy = -sum(q.map(p => p * Math.log(p)));
+        return { log_p, fit, entropy, bound: fit + entropy, gap: log_p - fit - entropy, posterior: Math.exp(joints[1] - log_p) };
+    },
+    draw(svg, { r }, { log_p, fit, entropy, bound, gap, posterior }) {
+        const [box] = boxes(svg, 1, 240), axes = new Axes(svg, box, [0, 1], [log_p - 1.9, log_p + 0.25], "q(long) = r", "nats");
+        const rs = range(0.001, 0.999, 300);
+        axes.line([0, 1], [log_p, log_p], "truth");
+        axes.text(0.98, log_p, "log p(x)", "truth", "end");
+        axes.line(rs, rs.map(u => this.value({ r: u }).bound), "model");
+        axes.line([posterior, posterior], [log_p - 3, log_p], "posterior dashed");
+        axes.text(posterior, log_p - 1.9, " posterior", "posterior", "start");
+        axes.line([r, r], [bound, log_p], "gap");
+        axes.handle(r, bound, "model");
+        return `bound ${fixed(bound, 3)} = fit ${fixed(fit, 3)} + entropy ${fixed(entropy, 3)}; the gap, KL(q ‖ posterior), is ${fixed(gap, 3)} nats`;
+    },
+    drag: r => ({ r }),
+};
+
+plates.touch = {
+    controls: [{ key: "theta", label: "stand at θ (minutes)", low: 62, high: 86, step: 0.01, start: 64 }],
+    value({ theta }) {
+        const { waits, counts, log_pi, short, sd } = PLATES.touch, n = sum(counts);
+        const joints = (x, t) => [log_pi[0] + logNormal(x, short, sd), log_pi[1] + logNormal(x, t, sd)];
+        const average = f => sum(waits.map((x, i) => counts[i] * f(x, i))) / n;
+        const log_p = t => average(x => logSumExp(joints(x, t)));
+        const resp = waits.map(x => { const [a, b] = joints(x, theta); return 1 / (1 + Math.exp(a - b)); });
+        const entropy = average((_, i) => -resp[i] * Math.log(resp[i] + 1e-300) - (1 - resp[i]) * Math.log(1 - resp[i] + 1e-300));
+        const bound = t => entropy + average((x, i) => { const [a, b] = joints(x, t); return (1 - resp[i]) * a + resp[i] * b; });
+        const peak = average((x, i) => resp[i] * x) / average((_, i) => resp[i]), line = range(62, 86, 97);
+        return { here: log_p(theta), peak, bound_at_peak: bound(peak), there: log_p(peak), log_p: line.map(log_p), bound: line.map(bound) };
+    },
+    draw(svg, { theta }, { here, peak, bound_at_peak, there, log_p, bound }) {
+        const [box] = boxes(svg, 1), line = range(62, 86, 97);
+        const axes = new Axes(svg, box, [62, 86], [-4.4, -3.75], "θ, mean of the long waits (minutes)", "nats per eruption");
+        axes.line(line, log_p, "truth");
+        axes.text(85.5, log_p.at(-3), "log p", "truth", "end", -14);
+        axes.line(line, bound, "model");
+        axes.line([peak, peak], [bound_at_peak, there], "gap");
+        axes.dot(peak, bound_at_peak, "model", 5);
+        axes.text(peak, bound_at_peak, "peak", "model", "middle", 18);
+        axes.handle(theta, here, "truth");
+        return `the bound touches at ${fixed(theta, 2)} and peaks at ${fixed(peak, 2)}: the bound rises by ${fixed(bound_at_peak - here, 4)} nats, log p by ${fixed(there - here, 4)}`;
+    },
+    drag: theta => ({ theta }),
+    act: { label: "go to the peak", change: ({ theta }) => ({ theta: plates.touch.value({ theta }).peak }) },
+};
+
+plates.frames = {
+    controls: [
+        { key: "steps", label: "steps of EM", low: 0, high: 40, step: 1, start: 0 },
+        { key: "first", label: "blue starts at eruption", low: 0, high: 271, step: 1, start: 1 },
+        { key: "second", label: "pink starts at eruption", low: 0, high: 271, step: 1, start: 0 },
+    ],
+    value({ steps, first, second }) {
+        const xs = PLATES.frames.xs, all = fitWeighted(xs, xs.map(() => 1));
+        let kinds = [first, second].map(i => ({ share: 0.5, mean: xs[i], cov: all.cov }));
+        let walk = weigh(xs, kinds);
+        for (let i = 0; i < steps; i++) {
+            kinds = [0, 1].map(k => fitWeighted(xs, walk.resp.map(r => k ? r : 1 - r)));
+            walk = weigh(xs, kinds);
+        }
+        return { nats: walk.nats, means: kinds.map(k => k.mean), covs: kinds.map(k => k.cov), shares: kinds.map(k => k.share), resp: walk.resp };
+    },
+    draw(svg, settings, { nats, means, covs, shares, resp }) {
+        const [box] = boxes(svg, 1, 300), axes = new Axes(svg, box, [1, 5.9], [36, 104], "duration (minutes)", "wait (minutes)");
+        PLATES.frames.xs.forEach(([x, y], i) => {
+            axes.dot(x, y, "quiet", 3.2);
+            axes.dot(x, y, resp[i] > 0.5 ? "second" : "first", 3.2, Math.abs(2 * resp[i] - 1));
+        });
+        means.forEach((mean, k) => {
+            axes.ellipse(mean, covs[k], k ? "second" : "first", 2.4477);
+            axes.dot(...mean, k ? "second" : "first", 6);
+        });
+        const unsure = resp.filter(r => r > 0.1 && r < 0.9).length;
+        return `${fixed(nats, 3)} nats per eruption; pink has ${fixed(100 * shares[1], 0)} % of them; ${unsure} eruptions are still unsure`;
+    },
+};
+
+function fitWeighted(xs, weights) {
+    const total = sum(weights), m = [0, 1].map(d => sum(xs.map((x, i) => weights[i] * x[d])) / total);
+    const c = (d, e) => sum(xs.map((x, i) => weights[i] * (x[d] - m[d]) * (x[e] - m[e]))) / total;
+    return { share: total / xs.length, mean: m, cov: [c(0, 0), c(0, 1), c(1, 1)] };
+}
+
+function weigh(xs, kinds) {
+    const logJoint = (x, { share, mean, cov: [a, b, c] }) => {
+        const u = x[0] - mean[0], v = x[1] - mean[1], det = a * c - b * b;
+        return Math.log(share) - Math.log(2 * Math.PI) - 0.5 * Math.log(det) - 0.5 * (c * u * u - 2 * b * u * v + a * v * v) / det;
+    };
+    const joints = xs.map(x => kinds.map(kind => logJoint(x, kind)));
+    return { nats: mean(joints.map(logSumExp)), resp: joints.map(([a, b]) => 1 / (1 + Math.exp(a - b))) };
+}
+
+// ---- chapter 3: the angle of the line, the number of latents
+
+plates.line = {
+    controls: [{ key: "angle", label: "angle of the line (degrees)", low: 1, high: 89, step: 0.1, start: 30 }],
+    value({ angle }) {
+        const xs = PLATES.line.xs, t = angle * Math.PI / 180, w = [Math.cos(t), Math.sin(t)];
+        const z = xs.map(x => x[0] * w[0] + x[1] * w[1]), kept = mean(z.map(u => u * u));
+        const total = mean(xs.map(x => x[0] ** 2 + x[1] ** 2));
+        return { kept, lost: total - kept, upwards: mean(xs.map(x => (x[1] - x[0] * Math.tan(t)) ** 2)), w, z };
+    },
+    draw(svg, { angle }, { kept, lost, upwards, w, z }) {
+        const [left, right] = boxes(svg, 2, 300), xs = PLATES.line.xs;
+        const axes = new Axes(svg, left, [-2.6, 2.6], [-2.6, 2.6], "sun", "log ozone", true);
+        xs.forEach((x, i) => axes.line([x[0], z[i] * w[0]], [x[1], z[i] * w[1]], "quiet"));
+        axes.line([-5 * w[0], 5 * w[0]], [-5 * w[1], 5 * w[1]], "model");
+        xs.forEach(x => axes.dot(...x, "data"));
+        const curve = new Axes(svg, right, [0, 90], [0, 2], "angle (degrees)", "mean square"), angles = range(1, 89, 89);
+        curve.line(angles, angles.map(a => this.value({ angle: a }).lost), "model");
+        curve.line(angles, angles.map(a => this.value({ angle: a }).upwards), "truth dashed");
+        curve.text(5, this.value({ angle: 5 }).lost, "lost, straight", "model", "start", 26);
+        curve.text(56, 1.75, "lost, upwards", "truth", "end");
+        curve.dot(angle, lost, "model", 5);
+        curve.dot(angle, upwards, "truth", 5);
+        axes.handle(2.1 * w[0], 2.1 * w[1], "model");
+        return `shadow ${fixed(kept, 3)} + lost ${fixed(lost, 3)} = 2; measured upwards the line loses ${fixed(upwards, 3)}`;
+    },
+    drag: (x, y) => ({ angle: Math.atan2(Math.abs(y), Math.abs(x)) * 180 / Math.PI }),
+};
+
+})();
