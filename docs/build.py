@@ -30,13 +30,26 @@ BESIDE = [  # what the pages refer to
 ]
 
 PLATES = {  # of each chapter: the plate, the cell below which it stands, and its question
-    "01_maximum_likelihood.ipynb": [("bell", "surface-answer", "Can you make the bell likelier? Move it, and walk uphill.")],
+    "01_maximum_likelihood.ipynb": [("bell", "surface", "Can you make the bell likelier? Move it, and walk uphill.")],
     "02_em_gaussian_mixture.ipynb": [
         ("frames", "frames", "Where must EM start to end elsewhere? Choose two eruptions, then let it step."),
         ("dial", "dial", "Where does the bound touch, and what does it lose elsewhere? Turn the dial."),
         ("touch", "touch", "Where does the bound that touches at θ have its peak? Stand somewhere, and go there."),
     ],
-    "03_pca.ipynb": [("line", "lines-answer", "Which angle is nearest straight, and which upwards? Turn the line.")],
+    "03_pca.ipynb": [
+        ("line", "lines", "Which angle is nearest straight, and which upwards? Turn the line."),
+        ("latents", "grid", "With how many directions can you read it? Add one at a time."),
+    ],
+    "04_linear_gaussian.ipynb": [
+        ("places", "places", "What does the posterior do when the noise goes to zero, and when x₂ has more of it?"),
+    ],
+    "05_nonlinear_gaussian.ipynb": [
+        ("draws", "importance", "Which q needs the fewest draws? Move it, and watch the bound rise with S."),
+        ("humps", "humps", "Where do the two humps weigh the same? Move x between the arms."),
+    ],
+    "appendix_b_time_diffusion.ipynb": [
+        ("rungs", "leap", "How many steps until every step back is nearly a Gaussian? Find the worst step."),
+    ],
 }
 
 
@@ -105,7 +118,8 @@ def with_plates(notebook, plates):
     for name, below, question in plates:
         words = f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
         html = f'<figure class="plate" data-plate="{name}"><figcaption>{words}</figure>'
-        files = [name, "plates"] if name == plates[-1][0] else [name]
+        files = [name] if (HERE / "plates" / f"{name}.js").is_file() else []  # a few models are given by formulas alone
+        files += ["plates"] if name == plates[-1][0] else []
         scripts = [f'<script defer src="../_static/plates/{file}.js"></script>' for file in files]
         plate = {"cell_type": "markdown", "id": f"plate-{name}", "metadata": {}, "source": "\n".join([html, *scripts])}
         notebook["cells"].insert([cell["id"] for cell in notebook["cells"]].index(below) + 1, plate)

@@ -102,10 +102,10 @@ const digitsOf = t => Math.abs(t - Math.round(t)) < 1e-9 ? 0 : Math.abs(10 * t -
 
 /* Boxes for n pictures: side by side where the page is wide, one below the other on a phone. */
 function boxes(svg, n, height = 260) {
-    const wide = svg.clientWidth > 560 && n > 1, width = wide ? svg.clientWidth / n : svg.clientWidth;
+    const page = Math.max(svg.clientWidth, 240), wide = page > 560 && n > 1, width = wide ? page / n : page;
     const total = (wide ? 1 : n) * (height + 66);
     svg.setAttribute("height", total);
-    svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${total}`);
+    svg.setAttribute("viewBox", `0 0 ${page} ${total}`);
     return Array.from({ length: n }, (_, i) => ({ left: 44 + (wide ? i * width : 0), top: 24 + (wide ? 0 : i * (height + 66)),
         width: width - 56, height }));
 }
@@ -200,8 +200,9 @@ plates.bell = {
         for (const lost of [0.02, 0.1, 0.25, 0.5, 1, 2, 4]) {
             const away = rises.map(s => 2 * Math.exp(2 * s) * (lost + 0.5 + top[1] - s) - v);
             const inside = rises.map((_, i) => i).filter(i => away[i] >= 0);
-            for (const side of [-1, 1])
-                surface.line(inside.map(i => top[0] + side * Math.sqrt(away[i])), inside.map(i => rises[i]), "quiet");
+            const round = [...inside, ...inside.toReversed(), inside[0]];
+            surface.line(round.map((i, j) => top[0] + (j < inside.length || j === round.length - 1 ? -1 : 1) * Math.sqrt(away[i])),
+                round.map(i => rises[i]), "quiet");
         }
         surface.text(...top, "top", "truth");
         surface.dot(...top, "truth");
@@ -251,13 +252,13 @@ plates.touch = {
     },
     draw(svg, { theta }, { here, peak, bound_at_peak, there, log_p, bound }) {
         const [box] = boxes(svg, 1), line = range(62, 86, 97);
-        const axes = new Axes(svg, box, [62, 86], [-4.4, -3.75], "θ, mean of the long waits (minutes)", "nats per eruption");
+        const axes = new Axes(svg, box, [62, 86], [-6.1, -3.6], "θ, mean of the long waits (minutes)", "nats per eruption");
         axes.line(line, log_p, "truth");
         axes.text(85.5, log_p.at(-3), "log p", "truth", "end", -14);
         axes.line(line, bound, "model");
         axes.line([peak, peak], [bound_at_peak, there], "gap");
         axes.dot(peak, bound_at_peak, "model", 5);
-        axes.text(peak, bound_at_peak, "peak", "model", "middle", 18);
+        axes.text(peak, bound_at_peak, "peak of the bound", "model", "middle", 20);
         axes.handle(theta, here, "truth");
         return `the bound touches at ${fixed(theta, 2)} and peaks at ${fixed(peak, 2)}: the bound rises by ${fixed(bound_at_peak - here, 4)} nats, log p by ${fixed(there - here, 4)}`;
     },
@@ -328,9 +329,10 @@ plates.line = {
         axes.line([-5 * w[0], 5 * w[0]], [-5 * w[1], 5 * w[1]], "model");
         xs.forEach(x => axes.dot(...x, "data"));
         const curve = new Axes(svg, right, [0, 90], [0, 2], "angle (degrees)", "mean square"), angles = range(1, 89, 89);
-        curve.line(angles, angles.map(a => this.value({ angle: a }).lost), "model");
+        const lost_at = a => this.value({ angle: a }).lost;
+        curve.line(angles, angles.map(lost_at), "model");
         curve.line(angles, angles.map(a => this.value({ angle: a }).upwards), "truth dashed");
-        curve.text(5, this.value({ angle: 5 }).lost, "lost, straight", "model", "start", 26);
+        curve.text(45, lost_at(45), "lost, straight", "model", "middle", 26);
         curve.text(56, 1.75, "lost, upwards", "truth", "end");
         curve.dot(angle, lost, "model", 5);
         curve.dot(angle, upwards, "truth", 5);
@@ -338,6 +340,181 @@ plates.line = {
         return `shadow ${fixed(kept, 3)} + lost ${fixed(lost, 3)} = 2; measured upwards the line loses ${fixed(upwards, 3)}`;
     },
     drag: (x, y) => ({ angle: Math.atan2(Math.abs(y), Math.abs(x)) * 180 / Math.PI }),
+};
+
+plates.latents = {
+    controls: [
+        { key: "L", label: "directions kept, L", low: 0, high: 100, step: 1, start: 4 },
+        { key: "which", label: "which new digit", low: 0, high: 7, step: 1, start: 3 },
+    ],
+    value({ L, which }) {
+        const { unit, directions, middle, digits, kept } = PLATES.latents, V = unpack("latents", directions, unit);
+        const x = digits[which].map(grey => grey / 255), picture = [...middle];
+        for (let k = 0; k < L; k++) {
+            const v = V.subarray(784 * k, 784 * (k + 1)), z = sum(x.map((u, d) => (u - middle[d]) * v[d]));
+            for (let d = 0; d < 784; d++) picture[d] += z * v[d];
+        }
+        return { picture, lost: sum(picture.map((u, d) => (x[d] - u) ** 2)), kept: kept[L], x };
+    },
+    draw(svg, { L }, { picture, lost, kept, x }) {
+        const [box] = boxes(svg, 1, 240), axes = new Axes(svg, box, [0, 2.1], [0, 1], "", null, true);
+        svg.querySelectorAll("text.tick").forEach(tick => tick.remove());
+        axes.image(picture, 28, 0, 0, 1, 1);
+        axes.image(x, 28, 1.1, 0, 2.1, 1);
+        return `${L} numbers, left, for 784, right: ${fixed(lost, 2)} lost of this digit; on the digits that were fitted, ${fixed(100 * kept, 1)} % of the variance is kept`;
+    },
+};
+
+/* Whole numbers of 16 bits, as text, times their unit: unpacked once. */
+const unpacked = {};
+function unpack(name, text, unit) {
+    if (!(name in unpacked)) {
+        const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+        unpacked[name] = Float64Array.from(new Int16Array(bytes.buffer), n => n * unit);
+    }
+    return unpacked[name];
+}
+
+// ---- chapter 4: the geometry of the posterior, and the noise going to zero
+
+plates.places = {
+    controls: [
+        { key: "x1", label: "feature x₁", low: -4, high: 4, step: 0.05, start: 1 },
+        { key: "x2", label: "feature x₂", low: -4, high: 4, step: 0.05, start: 3 },
+        { key: "noise", label: "noise, log₁₀ σ²", low: -4, high: 0.5, step: 0.05, start: -0.3 },
+        { key: "tilt", label: "more of it in x₂, log₁₀ of the ratio", low: -1.5, high: 1.5, step: 0.05, start: 0 },
+    ],
+    value({ x1, x2, noise, tilt }) {
+        const psi = [10 ** (noise - tilt / 2), 10 ** (noise + tilt / 2)], w = [2, 1];
+        const precision = w[0] ** 2 / psi[0] + w[1] ** 2 / psi[1], pull = w[0] * x1 / psi[0] + w[1] * x2 / psi[1];
+        return { mean: pull / (1 + precision), sd: 1 / Math.sqrt(1 + precision), peak: pull / precision,
+            foot: (w[0] * x1 + w[1] * x2) / (w[0] ** 2 + w[1] ** 2), psi };
+    },
+    draw(svg, { x1, x2 }, { mean, sd, peak, foot, psi }) {
+        const [left, right] = boxes(svg, 2, 280), axes = new Axes(svg, left, [-5, 5], [-5, 5], "x₁", "x₂", true);
+        axes.line([-10, 10], [-5, 5], "quiet");
+        const touching = Math.hypot((x1 - 2 * peak) / Math.sqrt(psi[0]), (x2 - peak) / Math.sqrt(psi[1]));
+        for (const r of [1 / 3, 2 / 3, 1]) axes.ellipse([x1, x2], [psi[0], 0, psi[1]], "data", r * touching);
+        const ends = [mean - 1.96 * sd, mean + 1.96 * sd];
+        axes.line(ends.map(z => 2 * z), ends, "gap");
+        axes.line([x1, 2 * foot], [x2, foot], "truth dashed");
+        axes.dot(2 * peak, peak, "data", 5);
+        axes.dot(2 * mean, mean, "posterior", 5);
+        axes.handle(x1, x2, "data");
+        const zs = range(-3, 3, 601), relative = (z, m, s) => Math.exp(-0.5 * ((z - m) / s) ** 2);
+        const bells = new Axes(svg, right, [-3, 3], [0, 1.15], "z", "relative to its peak");
+        bells.line(zs, zs.map(z => relative(z, 0, 1)), "quiet");
+        bells.line(zs, zs.map(z => relative(z, peak, sd / Math.sqrt(1 - sd * sd))), "data dashed");
+        bells.line(zs, zs.map(z => relative(z, mean, sd)), "posterior");
+        bells.text(-2.9, 1, "prior", "quiet", "start");
+        bells.text(-2.9, 0.9, "likelihood", "data", "start");
+        bells.text(-2.9, 0.8, "posterior", "posterior", "start");
+        return `foot ${fixed(foot, 3)}, peak of the likelihood ${fixed(peak, 3)}, posterior ${fixed(mean, 3)} ± ${fixed(sd, 3)}`;
+    },
+    drag: (x1, x2) => ({ x1, x2 }),
+};
+
+// ---- chapter 5: two humps that trade mass, and the number of draws
+
+/* The share of a Gaussian below z, by Abramowitz and Stegun 7.1.26: to seven digits. */
+function below(z) {
+    const u = Math.abs(z) / Math.SQRT2, t = 1 / (1 + 0.3275911 * u);
+    const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-u * u);
+    return z < 0 ? tail / 2 : 1 - tail / 2;
+}
+const spiral = z => { const u = below(z); return [0.2 + 0.8 * u].flatMap(r => [r * Math.cos(3 * Math.PI * u), r * Math.sin(3 * Math.PI * u)]); };
+const spiralJoint = (x, z) => { const f = spiral(z); return logNormal(z, 0, 1) + logNormal(x[0], f[0], 0.1) + logNormal(x[1], f[1], 0.1); };
+
+plates.humps = {
+    controls: [
+        { key: "x1", label: "x₁", low: -1.3, high: 1.3, step: 0.005, start: -0.195 },
+        { key: "x2", label: "x₂", low: -1.3, high: 1.3, step: 0.005, start: 0.595 },
+    ],
+    value({ x1, x2 }) {
+        const zs = range(-6, 6, 1201), joints = zs.map(z => spiralJoint([x1, x2], z)), log_p = logSumExp(joints) + Math.log(0.01);
+        const posterior = joints.map(j => Math.exp(j - log_p));
+        return { log_p, left: 0.01 * (sum(posterior.filter((_, i) => zs[i] < 0)) - 0 + posterior[600] / 2), posterior };
+    },
+    draw(svg, { x1, x2 }, { log_p, left, posterior }) {
+        const [one, two] = boxes(svg, 2, 270), zs = range(-6, 6, 1201), shown = range(-2.8, 2.8, 225);
+        const plane = new Axes(svg, one, [-1.3, 1.3], [-1.3, 1.3], "x₁", "x₂", true), places = shown.map(spiral);
+        plane.line(places.map(f => f[0]), places.map(f => f[1]), "model");
+        plane.handle(x1, x2, "data");
+        const humps = new Axes(svg, two, [-2.6, 2.6], [0, Math.max(1, 1.1 * Math.max(...posterior))], "z", "posterior density");
+        humps.area(zs, posterior, "posterior");
+        humps.line([0, 0], [0, 100], "quiet");
+        return `${fixed(100 * left, 1)} % of the posterior lies at z < 0; log p(x) = ${fixed(log_p, 2)} nats`;
+    },
+    drag: (x1, x2) => ({ x1, x2 }),
+};
+
+plates.draws = {
+    controls: [
+        { key: "log_S", label: "draws, S", low: 0, high: 3, step: 0.1, start: 0.7, say: v => `${Math.round(10 ** v)}` },
+        { key: "mu", label: "mean of q", low: -2, high: 2, step: 0.05, start: 0 },
+        { key: "sd", label: "width of q", low: 0.2, high: 2, step: 0.05, start: 1.5 },
+    ],
+    value({ log_S, mu, sd }) {
+        // E log X is the integral of (exp(-t) - E exp(-tX)) / t over t > 0, and of a mean of S weights the last factorises
+        const A = [0.627 * Math.cos(0.6 * Math.PI), 0.627 * Math.sin(0.6 * Math.PI)], step = 0.01;
+        const zs = range(Math.max(mu - 7 * sd, -9), Math.min(mu + 7 * sd, 9), 1601), cell = zs[1] - zs[0];
+        const q = zs.map(z => cell * Math.exp(logNormal(z, mu, sd))), log_w = zs.map(z => spiralJoint(A, z) - logNormal(z, mu, sd));
+        const top = Math.max(...log_w), w = log_w.map(v => Math.exp(v - top)), us = range(-30, 30 + top - Math.min(...log_w), 1200);
+        const m = us.map(u => { const t = Math.exp(u); let total = 0; for (let i = 0; i < w.length; i++) total += q[i] * Math.exp(-t * w[i]); return total; });
+        const bound = S => top + (us[1] - us[0]) * sum(us.map((u, i) => Math.exp(-S * Math.exp(u)) - m[i] ** S));
+        const counts = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+        return { bound: bound(Math.round(10 ** log_S)), bounds: counts.map(bound), log_p: plates.humps.value({ x1: A[0], x2: A[1] }).log_p };
+    },
+    draw(svg, { log_S, mu, sd }, { bound, bounds, log_p }) {
+        const [one, two] = boxes(svg, 2, 250), zs = range(-4, 4, 321);
+        const joints = zs.map(z => Math.exp(spiralJoint([0.627 * Math.cos(0.6 * Math.PI), 0.627 * Math.sin(0.6 * Math.PI)], z) - log_p));
+        const humps = new Axes(svg, one, [-4, 4], [0, 3.5], "z", "density");
+        humps.area(zs, joints, "posterior");
+        humps.line(zs, zs.map(z => Math.exp(logNormal(z, mu, sd))), "model");
+        humps.text(-3.8, 3.1, "posterior of A", "posterior", "start");
+        humps.text(-3.8, 2.75, "q", "model", "start");
+        const low = Math.max(Math.min(...bounds), log_p - 30), axes = new Axes(svg, two, [0, 3], [low - 1, log_p + 0.1 * (log_p - low) + 0.5], "log₁₀ S", "nats");
+        axes.line([0, 3], [log_p, log_p], "truth");
+        axes.line([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map(Math.log10), bounds, "model");
+        axes.text(2.9, log_p, "log p(A)", "truth", "end");
+        axes.dot(Math.log10(Math.round(10 ** log_S)), bound, "model", 6);
+        return `the bound with ${Math.round(10 ** log_S)} draws is ${fixed(bound, 3)}, which is ${fixed(log_p - bound, 3)} nats below log p(A)`;
+    },
+};
+
+// ---- appendix B: the steps of the ladder
+
+plates.rungs = {
+    controls: [
+        { key: "k", label: "steps, M", low: 1, high: 7, step: 1, start: 2, say: k => `${2 ** k}` },
+        { key: "place", label: "which step, from noise (1) to data (0)", low: 0, high: 1, step: 0.01, start: 0.7 },
+        { key: "z", label: "where it starts, z", low: -2.5, high: 2.5, step: 0.05, start: 0.2 },
+    ],
+    value({ k, place, z }) {
+        const M = 2 ** k, m = 1 + Math.round(place * (M - 1)), logits = range(5, -6, M), now = logits[m - 1];
+        const s = sigmoid(now), s_before = m > 1 ? sigmoid(logits[m - 2]) : 1, a = s / s_before, v = 0.35 ** 2;
+        const marginal = v * s + 1 - s, log_r = [-1, 1].map(c => logNormal(z, c * Math.sqrt(s), Math.sqrt(marginal)));
+        const r = log_r.map(l => Math.exp(l - logSumExp(log_r)));
+        const guess = sum([-1, 1].map((c, i) => r[i] * (c + v * Math.sqrt(s) / marginal * (z - Math.sqrt(s) * c))));
+        const model = m === 1 ? [guess, Math.exp(-now)] : [
+            (Math.sqrt(s_before) * (1 - a) * guess + Math.sqrt(a) * (1 - s_before) * z) / (1 - s), (1 - s_before) * (1 - a) / (1 - s)];
+        const before = v * s_before + 1 - s_before, truth_var = 1 / (1 / before + a / (1 - a));
+        const truth = [-1, 1].map(c => truth_var * (c * Math.sqrt(s_before) / before + Math.sqrt(a) * z / (1 - a)));
+        const log_q = y => logSumExp([0, 1].map(i => Math.log(r[i]) + logNormal(y, truth[i], Math.sqrt(truth_var))));
+        const ys = range(-6, 6, 2401), each = ys.map(log_q), log_model = y => logNormal(y, model[0], Math.sqrt(model[1]));
+        return { m, kl: 0.005 * sum(ys.map((y, i) => Math.exp(each[i]) * (each[i] - log_model(y)))),
+            model, density: ys.map((_, i) => Math.exp(each[i])), imitation: ys.map(y => Math.exp(log_model(y))) };
+    },
+    draw(svg, { k, z }, { m, kl, density, imitation }) {
+        const [box] = boxes(svg, 1, 250), ys = range(-6, 6, 2401), tallest = Math.max(...density, ...imitation);
+        const axes = new Axes(svg, box, [-2.5, 2.5], [0, 1.2 * tallest], `z at level ${m - 1}, from z at level ${m}`, "density");
+        axes.area(ys, density, "posterior");
+        axes.line(ys, imitation, "model");
+        axes.line([z, z], [0, tallest], "truth dashed");
+        axes.text(-2.4, 1.05 * tallest, "the way back", "posterior", "start");
+        axes.text(-2.4, 0.95 * tallest, "a Gaussian step", "model", "start");
+        return `step ${m} of ${2 ** k}: the Gaussian is off by ${fixed(kl, 4)} nats, its KL`;
+    },
 };
 
 })();

@@ -5,11 +5,13 @@ docs/plates/plates.js cannot know: the data and the fits. What follows from them
 beside this program, because the site is built without the library; tests/test_plates.py computes them anew.
 """
 
+import base64
 import json
 from pathlib import Path
 
 import numpy as np
 
+from vaejax import linear_gaussian
 from vaejax.book import data
 
 HERE = Path(__file__).parent
@@ -58,13 +60,34 @@ def line():
     return {"xs": (table - table.mean(0)) / table.std(0)}
 
 
-PLATES = [bell, dial, touch, frames, line]
+def latents():
+    """Chapter 3, `grid`: the first hundred directions of the digits, eight new digits, and the share that L keep."""
+    digits = data.load("digits")
+    fit = linear_gaussian.pca(digits.train_xs, 100)
+    unit = np.abs(fit.W).max() / 32767
+    return {
+        "unit": unit,
+        "directions": np.round(fit.W.T / unit).astype("<i2"),
+        "middle": fit.mean,
+        "digits": np.round(255 * digits.test_xs[[61, 161, 261, 361, 461, 561, 661, 761]]),
+        "kept": np.append(0, np.cumsum(fit.variances)) / digits.train_xs.var(0).sum(),
+    }
+
+
+PLATES = [bell, dial, touch, frames, line, latents]
+
+
+def pack(value):
+    """Numbers as a list, to eight digits; whole numbers of 16 bits, many, as text."""
+    if value.dtype == "<i2":
+        return base64.b64encode(value.tobytes()).decode("ascii")
+    return np.vectorize(lambda x: float(f"{x:.8g}"), otypes=[float])(value).tolist()
 
 
 def as_script(plate):
     """The data as a script, because a page that is opened from a folder may not fetch."""
-    rounded = {key: np.round(np.asarray(value, float), 6).tolist() for key, value in plate().items()}
-    return f"(window.PLATES ??= {{}}).{plate.__name__} = {json.dumps(rounded, separators=(',', ':'))};\n"
+    packed = {key: pack(np.asarray(value)) for key, value in plate().items()}
+    return f"(window.PLATES ??= {{}}).{plate.__name__} = {json.dumps(packed, separators=(',', ':'))};\n"
 
 
 def main():
