@@ -50,21 +50,21 @@ test-site: site ## look at every page of it in a browser
 	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= tests/built_site.py
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py release
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
 
 quiz: .venv/ready ## write the companion's sentences as a quiz for Moodle (GIFT) and for Canvas (QTI)
-	@$(BIN)/python chapters/assignments/quiz.py
+	@$(BIN)/python docs/quiz.py
 
 handout: .venv/ready-teaching ## write what students get to classroom/handout and classroom/handout.zip
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py handout
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py handout
 
 grade: .venv/ready-teaching ## grade SUBMITTED=folder of <student>/<set>/<set>.ipynb (SET= STUDENT= JOBS= ARGS=--strict)
 	@test -n "$(SUBMITTED)" || { echo "Say which folder: make grade SUBMITTED=folder"; exit 1; }
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/assignments/classroom.py grade "$(SUBMITTED)" $(if $(SET),--set $(SET)) \
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py grade "$(SUBMITTED)" $(if $(SET),--set $(SET)) \
 	  $(if $(STUDENT),--student "$(STUDENT)") $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
-	@JAX_PLATFORMS=cpu $(BIN)/python chapters/execute.py
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/execute.py
 
 coverage: .venv/ready-dev ## which lines and branches of vaejax the unit tests leave out: 2 in 100 at most
 	@$(BIN)/python -m coverage erase

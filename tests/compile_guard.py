@@ -1,6 +1,6 @@
 """Run at the start of every notebook's kernel under pytest: a kernel of vaejax that is compiled twice is an error.
 
-chapters/conftest.py names this file in PYTHONSTARTUP, which IPython runs. JAX logs the key under which it looks for a
+The conftest.py on top names this file in PYTHONSTARTUP, which IPython runs. JAX logs the key under which it looks for a
 program in its compile cache. The same key twice in one process is the same program made twice: because of a model made
 of fresh lambdas, say. Without a compile cache (the Makefile sets one) JAX logs no keys, and nothing is watched.
 """

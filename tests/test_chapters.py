@@ -347,7 +347,7 @@ def test_exercises_wait_in_the_chapter_and_are_answered_in_the_answers(chapter, 
 
 
 def test_coverage_names_cells_that_teach_and_check():
-    with open(ROOT / "chapters" / "coverage.csv", newline="", encoding="utf-8") as file:
+    with open(ROOT / "tests" / "coverage.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     ids = [row["id"] for row in rows]
     assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[A-Z]\d+", i) for i in ids)
@@ -371,7 +371,7 @@ def test_coverage_names_cells_that_teach_and_check():
 
 
 def test_coverage_holds_all_that_the_book_set_out_to_teach():
-    with open(ROOT / "chapters" / "coverage.csv", newline="", encoding="utf-8") as file:
+    with open(ROOT / "tests" / "coverage.csv", newline="", encoding="utf-8") as file:
         ids = {row["id"] for row in csv.DictReader(file)}
     rows = {"N": 1, "M": 14, "B": 23, "P": 27, "L": 21, "G": 27, "V": 70, "E": 38}  # E: mistaken sentences
     assert ids == {f"{letter}{i}" for letter, count in rows.items() for i in range(1, count + 1)}
@@ -447,16 +447,15 @@ def test_the_sanitise_file_leaves_other_lines_as_they_are(output):
 def test_the_readmes_pictures_are_outputs_of_chapters():
     import base64
 
-    sys.path.insert(0, str(ROOT / "chapters"))
-    from execute import PICTURES
+    from execute import FIGURES, PICTURES
 
-    readme, folder = (ROOT / "README.md").read_text(), ROOT / "chapters" / "figures"
+    readme = (ROOT / "README.md").read_text()
     for stem, names in PICTURES.items():
         cells = {cell.id: cell for cell in read(ROOT / "chapters" / f"{stem}.ipynb").cells}
         for name in names:
-            assert (folder / f"{name}.png").read_bytes() == base64.b64decode(images(cells[name])[0]), name
-            assert f"chapters/figures/{name}.png" in readme
-    assert {path.stem for path in folder.iterdir()} == {name for names in PICTURES.values() for name in names}
+            assert (FIGURES / f"{name}.png").read_bytes() == base64.b64decode(images(cells[name])[0]), name
+            assert f"docs/figures/{name}.png" in readme
+    assert {path.stem for path in FIGURES.iterdir()} == {name for names in PICTURES.values() for name in names}
 
 
 def test_notebooks_are_clean_code():

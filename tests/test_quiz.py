@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 ROOT = Path(__file__).parent.parent
-spec = importlib.util.spec_from_file_location("quiz", ROOT / "chapters" / "assignments" / "quiz.py")
+spec = importlib.util.spec_from_file_location("quiz", ROOT / "docs" / "quiz.py")
 quiz = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(quiz)
 COMPANION = nbformat.read(quiz.NOTEBOOK, as_version=4)

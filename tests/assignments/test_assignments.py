@@ -19,7 +19,7 @@ import pytest
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent.parent
-ASSIGNMENTS = ROOT / "chapters" / "assignments"
+GRADER = ROOT / "tests" / "grader"
 TEACHING = ROOT / "docs" / "TEACHING.md"
 TIMEOUT = 40  # seconds for a cell; the slowest of ours takes two on an idle machine
 SECRETS = "_hidden|HIDDEN TEST|SOLUTION|Marks|joint_by_scipy|score_rate|expected_scale"  # what no student may see
@@ -33,16 +33,16 @@ def load(name, path):
     return module
 
 
-sys.path.insert(0, str(ASSIGNMENTS))
-classroom = load("classroom", ASSIGNMENTS / "classroom.py")
-sys.path.remove(str(ASSIGNMENTS))
+sys.path.insert(0, str(GRADER))
+classroom = load("classroom", GRADER / "classroom.py")
+sys.path.remove(str(GRADER))
 CHEATS = load("cheats", Path(__file__).parent / "cheats.py")
 SETS = classroom.sets()
 CORPUS = {name: load(f"corpus_{name[:2]}", Path(__file__).parent / f"corpus_{name[:2]}.py") for name in SETS}
 
 
 def source(name):
-    return nbformat.read(ASSIGNMENTS / "source" / name / f"{name}.ipynb", as_version=4)
+    return nbformat.read(classroom.source(name), as_version=4)
 
 
 def part(notebook, name):
@@ -310,7 +310,7 @@ def rows_of(folder):
 
 
 def run(*command):
-    command = [sys.executable, ASSIGNMENTS / "classroom.py", *command]
+    command = [sys.executable, GRADER / "classroom.py", *command]
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=3000)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout.splitlines()
@@ -449,4 +449,3 @@ def test_a_set_is_well_made(name):
 def test_nothing_of_a_class_is_tracked():
     assert f"{classroom.COURSE.name}/" in (ROOT / ".gitignore").read_text().split()
     assert classroom.COURSE.parent == ROOT
-    assert {path.suffix for path in ASSIGNMENTS.glob("**/*.*")} <= {".py", ".ipynb", ".pyc"}

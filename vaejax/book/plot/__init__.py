@@ -1,4 +1,7 @@
-"""Figures of the chapters. Each function takes arrays and returns the figure; colours and sizes are in matplotlibrc."""
+"""Figures of the chapters. Each function takes arrays and returns the figure; colours and sizes are in style.py.
+
+To import it sets the look of all figures of the session, a reader's own among them.
+"""
 
 from vaejax.book.plot.appendix_a import (
     bounds_below,

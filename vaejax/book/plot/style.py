@@ -15,6 +15,24 @@ KINDS = ["#0072b2", "#cc4c9a", "#e69f00"]  # the components of a mixture
 BETWEEN = LinearSegmentedColormap.from_list("between", [KINDS[0], "#e4e4e4", KINDS[1]])  # of the first two
 DASHES = ["-", "--", "-."]  # lines differ in more than colour
 
+plt.rcParams.update(
+    {
+        # Okabe and Ito (2008), told apart by readers with any kind of colour vision
+        "axes.prop_cycle": plt.cycler(
+            color=["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000"]
+        ),
+        "figure.figsize": (6.4, 3.6),
+        "figure.dpi": 100,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": "medium",
+        "font.size": 10,
+        "legend.frameon": False,
+        "image.cmap": "cividis",
+    }
+)
+
 
 def sharp():
     """Within a notebook: from here on at twice the resolution, for dense screens. Elsewhere: nothing."""

@@ -1,6 +1,6 @@
 """Run notebooks from top to bottom and store their outputs, changing nothing else, so that diffs stay quiet.
 
-    python chapters/execute.py [NOTEBOOK ...]
+    python tests/execute.py [NOTEBOOK ...]
 
 Runs all chapters, answers and problem sets by default, and writes the README's pictures: outputs of chapters' cells.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
+CHAPTERS, FIGURES = ROOT / "chapters", ROOT / "docs" / "figures"
 PICTURES = {  # what README shows of the chapters
     "01_maximum_likelihood": ("bell-panels",),
     "02_em_gaussian_mixture": ("touch",),
@@ -31,7 +32,7 @@ def execute(path):
         timeout=600,
         record_timing=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},  # where matplotlibrc is found
+        resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
     notebook.metadata["language_info"] = {"name": "python"}  # without the version of this machine's Python
@@ -41,17 +42,16 @@ def execute(path):
 
 def store_pictures(path, notebook):
     for cell in notebook.cells:
-        if path.parent == HERE and cell.id in PICTURES.get(path.stem, ()):
+        if path.parent == CHAPTERS and cell.id in PICTURES.get(path.stem, ()):
             png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
-            picture = HERE / "figures" / f"{cell.id}.png"
-            picture.parent.mkdir(exist_ok=True)
-            picture.write_bytes(base64.b64decode(png))
+            FIGURES.mkdir(exist_ok=True)
+            (FIGURES / f"{cell.id}.png").write_bytes(base64.b64decode(png))
 
 
 if __name__ == "__main__":
     patterns = "*.ipynb", "answers/*.ipynb", "assignments/source/*/*.ipynb"
-    paths = [Path(p).resolve() for p in sys.argv[1:]] or [p for pattern in patterns for p in sorted(HERE.glob(pattern))]
-    for path in paths:
+    stored = [path for pattern in patterns for path in sorted(CHAPTERS.glob(pattern))]
+    for path in [Path(name).resolve() for name in sys.argv[1:]] or stored:
         start = time.perf_counter()
         store_pictures(path, execute(path))
         print(f"{path.name}: stored, {time.perf_counter() - start:.0f} s")

@@ -1,6 +1,6 @@
 """The sentences of the companion as true-or-false questions, for Moodle and for Canvas.
 
-    python chapters/assignments/quiz.py
+    python docs/quiz.py
 
 Reads chapters/companion_misconceptions.ipynb and writes classroom/quiz.gift (Moodle: Question bank, Import, GIFT) and
 classroom/quiz-qti.zip (Canvas: Settings, Import Course Content, QTI .zip file; QTI 1.2). Git tracks neither.
@@ -18,9 +18,9 @@ from xml.etree import ElementTree
 
 import nbformat
 
-HERE = Path(__file__).parent
-NOTEBOOK = HERE.parent / "companion_misconceptions.ipynb"
-COURSE = HERE.parent.parent / "classroom"
+ROOT = Path(__file__).parent.parent
+NOTEBOOK = ROOT / "chapters" / "companion_misconceptions.ipynb"
+COURSE = ROOT / "classroom"
 TITLE = "vaejax: true or false?"
 
 

@@ -1,8 +1,8 @@
 """Hand out, grade and give back the problem sets.
 
-    python chapters/assignments/classroom.py release
-    python chapters/assignments/classroom.py handout
-    python chapters/assignments/classroom.py grade FOLDER [--set SET] [--student STUDENT] [--jobs N] [--strict]
+    python tests/grader/classroom.py release
+    python tests/grader/classroom.py handout
+    python tests/grader/classroom.py grade FOLDER [--set SET] [--student STUDENT] [--jobs N] [--strict]
 
 `release` writes the students' notebooks to classroom/release, `handout` a folder and a zip for students. `grade` reads
 FOLDER/<student>/<set>/<set>.ipynb and writes classroom/grades.csv and, for every student, a page in classroom/feedback.
@@ -35,15 +35,15 @@ import submission
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SOURCE = HERE / "source"
+SOURCE = ROOT / "chapters" / "assignments" / "source"
 COURSE = ROOT / "classroom"
 COLUMNS = "student", "set", "points", "of", "to_mark", "flags", "parts", "seed"
 FORKS = multiprocessing.get_context("forkserver")
 PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
     "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
-    "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/matplotlibrc",
-    "chapters/coverage.csv", "chapters/answers/*.ipynb", "chapters/figures/*.png", "docs/INSTALL.md",
+    "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/answers/*.ipynb",
+    "docs/figures/*.png", "docs/INSTALL.md", "tests/coverage.csv",
 )  # fmt: skip
 
 
