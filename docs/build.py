@@ -75,12 +75,17 @@ def assemble(folder):
     for page in (folder / "docs").glob("*.md"):
         page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(HERE / "_static", folder / "_static")
-    shutil.copytree(HERE / "plates", folder / "_static" / "plates", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    shutil.copytree(
+        HERE / "plates", folder / "_static" / "plates", ignore=shutil.ignore_patterns("__pycache__", "*.py")
+    )
     shutil.copy(HERE / "conf.py", folder)
     shutil.copy(HERE / "index.md", folder)
     for path in sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb")):
         notebook = as_page(json.loads(path.read_text(encoding="utf-8")))
-        write(folder / path.relative_to(ROOT), with_plates(notebook, PLATES.get(str(path.relative_to(ROOT / "chapters")), ())))
+        write(
+            folder / path.relative_to(ROOT),
+            with_plates(notebook, PLATES.get(str(path.relative_to(ROOT / "chapters")), ())),
+        )
     for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
         notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
         write(folder / "sets" / path.name, as_page(notebook))
@@ -116,7 +121,9 @@ def as_page(notebook):
 def with_plates(notebook, plates):
     """The page with its plates, each below a cell; where scripts are off, the figure of that cell is the still."""
     for name, below, question in plates:
-        words = f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
+        words = (
+            f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
+        )
         html = f'<figure class="plate" data-plate="{name}"><figcaption>{words}</figure>'
         files = [name] if (HERE / "plates" / f"{name}.js").is_file() else []  # a few models are given by formulas alone
         files += ["plates"] if name == plates[-1][0] else []

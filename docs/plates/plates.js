@@ -357,7 +357,7 @@ plates.latents = {
         return { picture, lost: sum(picture.map((u, d) => (x[d] - u) ** 2)), kept: kept[L], x };
     },
     draw(svg, { L }, { picture, lost, kept, x }) {
-        const [box] = boxes(svg, 1, 240), axes = new Axes(svg, box, [0, 2.1], [0, 1], "", null, true);
+        const [box] = boxes(svg, 1, Math.min(240, svg.clientWidth / 2.3)), axes = new Axes(svg, box, [0, 2.1], [0, 1], "", null, true);
         svg.querySelectorAll("text.tick").forEach(tick => tick.remove());
         axes.image(picture, 28, 0, 0, 1, 1);
         axes.image(x, 28, 1.1, 0, 2.1, 1);
@@ -398,16 +398,16 @@ plates.places = {
         const ends = [mean - 1.96 * sd, mean + 1.96 * sd];
         axes.line(ends.map(z => 2 * z), ends, "gap");
         axes.line([x1, 2 * foot], [x2, foot], "truth dashed");
-        axes.dot(2 * peak, peak, "data", 5);
+        axes.dot(2 * peak, peak, "model", 5);
         axes.dot(2 * mean, mean, "posterior", 5);
         axes.handle(x1, x2, "data");
         const zs = range(-3, 3, 601), relative = (z, m, s) => Math.exp(-0.5 * ((z - m) / s) ** 2);
         const bells = new Axes(svg, right, [-3, 3], [0, 1.15], "z", "relative to its peak");
         bells.line(zs, zs.map(z => relative(z, 0, 1)), "quiet");
-        bells.line(zs, zs.map(z => relative(z, peak, sd / Math.sqrt(1 - sd * sd))), "data dashed");
+        bells.line(zs, zs.map(z => relative(z, peak, sd / Math.sqrt(1 - sd * sd))), "model dashed");
         bells.line(zs, zs.map(z => relative(z, mean, sd)), "posterior");
-        bells.text(-2.9, 1, "prior", "quiet", "start");
-        bells.text(-2.9, 0.9, "likelihood", "data", "start");
+        bells.text(-2.9, 1, "prior", "data", "start");
+        bells.text(-2.9, 0.9, "likelihood", "model", "start");
         bells.text(-2.9, 0.8, "posterior", "posterior", "start");
         return `foot ${fixed(foot, 3)}, peak of the likelihood ${fixed(peak, 3)}, posterior ${fixed(mean, 3)} ± ${fixed(sd, 3)}`;
     },
@@ -431,12 +431,12 @@ plates.humps = {
         { key: "x2", label: "x₂", low: -1.3, high: 1.3, step: 0.005, start: 0.595 },
     ],
     value({ x1, x2 }) {
-        const zs = range(-6, 6, 1201), joints = zs.map(z => spiralJoint([x1, x2], z)), log_p = logSumExp(joints) + Math.log(0.01);
+        const zs = range(-6, 6, 4801), joints = zs.map(z => spiralJoint([x1, x2], z)), log_p = logSumExp(joints) + Math.log(0.0025);
         const posterior = joints.map(j => Math.exp(j - log_p));
-        return { log_p, left: 0.01 * (sum(posterior.filter((_, i) => zs[i] < 0)) - 0 + posterior[600] / 2), posterior };
+        return { log_p, left: 0.0025 * (sum(posterior.slice(0, 2400)) + posterior[2400] / 2), posterior };
     },
     draw(svg, { x1, x2 }, { log_p, left, posterior }) {
-        const [one, two] = boxes(svg, 2, 270), zs = range(-6, 6, 1201), shown = range(-2.8, 2.8, 225);
+        const [one, two] = boxes(svg, 2, 270), zs = range(-6, 6, 4801), shown = range(-2.8, 2.8, 225);
         const plane = new Axes(svg, one, [-1.3, 1.3], [-1.3, 1.3], "x₁", "x₂", true), places = shown.map(spiral);
         plane.line(places.map(f => f[0]), places.map(f => f[1]), "model");
         plane.handle(x1, x2, "data");
@@ -471,8 +471,8 @@ plates.draws = {
         const humps = new Axes(svg, one, [-4, 4], [0, 3.5], "z", "density");
         humps.area(zs, joints, "posterior");
         humps.line(zs, zs.map(z => Math.exp(logNormal(z, mu, sd))), "model");
-        humps.text(-3.8, 3.1, "posterior of A", "posterior", "start");
-        humps.text(-3.8, 2.75, "q", "model", "start");
+        humps.text(3.9, 3.1, "posterior of A", "posterior", "end");
+        humps.text(3.9, 2.75, "q", "model", "end");
         const low = Math.max(Math.min(...bounds), log_p - 30), axes = new Axes(svg, two, [0, 3], [low - 1, log_p + 0.1 * (log_p - low) + 0.5], "log₁₀ S", "nats");
         axes.line([0, 3], [log_p, log_p], "truth");
         axes.line([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map(Math.log10), bounds, "model");
@@ -487,7 +487,7 @@ plates.draws = {
 plates.rungs = {
     controls: [
         { key: "k", label: "steps, M", low: 1, high: 7, step: 1, start: 2, say: k => `${2 ** k}` },
-        { key: "place", label: "which step, from noise (1) to data (0)", low: 0, high: 1, step: 0.01, start: 0.7 },
+        { key: "place", label: "which step, from data (0) to noise (1)", low: 0, high: 1, step: 0.01, start: 0.7 },
         { key: "z", label: "where it starts, z", low: -2.5, high: 2.5, step: 0.05, start: 0.2 },
     ],
     value({ k, place, z }) {

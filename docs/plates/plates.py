@@ -84,6 +84,11 @@ def pack(value):
     return np.vectorize(lambda x: float(f"{x:.8g}"), otypes=[float])(value).tolist()
 
 
+def unpack(text):
+    """The numbers that `pack` has written as text."""
+    return np.frombuffer(base64.b64decode(text), "<i2")
+
+
 def as_script(plate):
     """The data as a script, because a page that is opened from a folder may not fetch."""
     packed = {key: pack(np.asarray(value)) for key, value in plate().items()}
