@@ -44,7 +44,7 @@ PLATES = {  # of each chapter: the plate, the cell below which it stands, and it
         ("places", "places", "What does the posterior do when the noise goes to zero, and when x₂ has more of it?"),
     ],
     "05_nonlinear_gaussian.ipynb": [
-        ("draws", "importance", "Which q needs the fewest draws? Move it, and watch the bound rise with S."),
+        ("draws", "humps", "Which q needs the fewest draws? Move it, and watch the bound rise with S."),
         ("humps", "humps", "Where do the two humps weigh the same? Move x between the arms."),
     ],
     "appendix_b_time_diffusion.ipynb": [

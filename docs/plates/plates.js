@@ -423,7 +423,9 @@ function below(z) {
     return z < 0 ? tail / 2 : 1 - tail / 2;
 }
 const spiral = z => { const u = below(z); return [0.2 + 0.8 * u].flatMap(r => [r * Math.cos(3 * Math.PI * u), r * Math.sin(3 * Math.PI * u)]); };
-const spiralJoint = (x, z) => { const f = spiral(z); return logNormal(z, 0, 1) + logNormal(x[0], f[0], 0.1) + logNormal(x[1], f[1], 0.1); };
+const spiralJoint = (x, z, f = spiral(z)) => logNormal(z, 0, 1) + logNormal(x[0], f[0], 0.1) + logNormal(x[1], f[1], 0.1);
+const thread = { zs: range(-6, 6, 4801) };
+thread.places = thread.zs.map(spiral);
 
 plates.humps = {
     controls: [
@@ -431,17 +433,17 @@ plates.humps = {
         { key: "x2", label: "x₂", low: -1.3, high: 1.3, step: 0.005, start: 0.595 },
     ],
     value({ x1, x2 }) {
-        const zs = range(-6, 6, 4801), joints = zs.map(z => spiralJoint([x1, x2], z)), log_p = logSumExp(joints) + Math.log(0.0025);
+        const joints = thread.zs.map((z, i) => spiralJoint([x1, x2], z, thread.places[i])), log_p = logSumExp(joints) + Math.log(0.0025);
         const posterior = joints.map(j => Math.exp(j - log_p));
         return { log_p, left: 0.0025 * (sum(posterior.slice(0, 2400)) + posterior[2400] / 2), posterior };
     },
     draw(svg, { x1, x2 }, { log_p, left, posterior }) {
-        const [one, two] = boxes(svg, 2, 270), zs = range(-6, 6, 4801), shown = range(-2.8, 2.8, 225);
+        const [one, two] = boxes(svg, 2, 270), shown = range(-2.8, 2.8, 225);
         const plane = new Axes(svg, one, [-1.3, 1.3], [-1.3, 1.3], "x₁", "x₂", true), places = shown.map(spiral);
         plane.line(places.map(f => f[0]), places.map(f => f[1]), "model");
         plane.handle(x1, x2, "data");
         const humps = new Axes(svg, two, [-2.6, 2.6], [0, Math.max(1, 1.1 * Math.max(...posterior))], "z", "posterior density");
-        humps.area(zs, posterior, "posterior");
+        humps.area(thread.zs, posterior, "posterior");
         humps.line([0, 0], [0, 100], "quiet");
         return `${fixed(100 * left, 1)} % of the posterior lies at z < 0; log p(x) = ${fixed(log_p, 2)} nats`;
     },
@@ -456,9 +458,9 @@ plates.draws = {
     ],
     value({ log_S, mu, sd }) {
         // E log X is the integral of (exp(-t) - E exp(-tX)) / t over t > 0, and of a mean of S weights the last factorises
-        const A = [0.627 * Math.cos(0.6 * Math.PI), 0.627 * Math.sin(0.6 * Math.PI)], step = 0.01;
-        const zs = range(Math.max(mu - 7 * sd, -9), Math.min(mu + 7 * sd, 9), 1601), cell = zs[1] - zs[0];
-        const q = zs.map(z => cell * Math.exp(logNormal(z, mu, sd))), log_w = zs.map(z => spiralJoint(A, z) - logNormal(z, mu, sd));
+        const A = [0.627 * Math.cos(0.6 * Math.PI), 0.627 * Math.sin(0.6 * Math.PI)];
+        const zs = range(mu - 7 * sd, mu + 7 * sd, 1601);
+        const bell = zs.map(z => Math.exp(logNormal(z, mu, sd))), whole = sum(bell), q = bell.map(v => v / whole), log_w = zs.map(z => spiralJoint(A, z) - logNormal(z, mu, sd));
         const top = Math.max(...log_w), w = log_w.map(v => Math.exp(v - top)), us = range(-30, 30 + top - Math.min(...log_w), 1200);
         const m = us.map(u => { const t = Math.exp(u); let total = 0; for (let i = 0; i < w.length; i++) total += q[i] * Math.exp(-t * w[i]); return total; });
         const bound = S => top + (us[1] - us[0]) * sum(us.map((u, i) => Math.exp(-S * Math.exp(u)) - m[i] ** S));
