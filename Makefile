@@ -26,8 +26,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lab: .venv/ready ## open the chapters in JupyterLab
-	@echo "Opening JupyterLab on chapters/ (stop it with Ctrl-C)"
-	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters
+	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
 
 test: .venv/ready-dev ## run every notebook as a test, and the tests of the module
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
@@ -108,10 +108,19 @@ clean: ## remove what was built and installed here
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
 	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1)."; \
 	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv: a few minutes, once"
+	@test "$$(uname -sm)" != "Darwin x86_64" || { \
+	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
+	@df -Pk . | awk 'NR == 2 && $$4 < 2000000 { print "The disk has " int($$4 / 1000) " MB left, and vaejax needs 2000: \
+	  free some, or put the folder elsewhere, and run make again."; exit 1 }'
+	@echo "Setting up vaejax in .venv, once: about 1.5 GB, and two to five minutes"
+	@echo "1 of 3: a Python of its own"
 	@$(PYTHON) -m venv .venv || { \
 	  echo "Could not make .venv: this Python lacks venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "2 of 3: JAX and Flax, which compute (one to three minutes)"
+	@$(PIP) install -c requirements.txt jax flax || { $(no-install); }
+	@echo "3 of 3: Jupyter and all else (one to two minutes)"
 	@$(PIP) install -r requirements.txt -e . || { $(no-install); }
+	@echo "Done. To undo it, delete .venv"
 	@touch $@
 
 .venv/ready-teaching: .venv/ready requirements-teaching.txt
@@ -148,5 +157,5 @@ clean: ## remove what was built and installed here
 
 define no-install
 echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \
-echo "connect it (or point pip at a package index it can reach) and run make again."; exit 1
+echo "connect it (or point pip at a package index it can reach) and run make again. Nothing is lost."; exit 1
 endef
