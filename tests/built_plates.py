@@ -83,16 +83,16 @@ def test_a_plate_shows_what_the_library_computes(both, name):
 def test_a_plate_is_played_by_keyboard_and_by_touch(open_plate, name):
     page, figure = open_plate(name, viewport={"width": 380, "height": 800}, has_touch=True)
     for slider in figure.locator("input").all():
-        before = slider.input_value()
+        before = figure.locator("svg").inner_html()
         slider.press("ArrowRight")
-        assert slider.input_value() != before and slider.get_attribute("aria-valuetext")
+        assert figure.locator("svg").inner_html() != before and slider.get_attribute("aria-valuetext")
     words, hold = figure.locator("output"), figure.locator(".hold")
     if hold.count():
-        said, box = words.text_content(), figure.locator(".frame").last.bounding_box()
+        said = words.text_content()
         figure.locator("svg").scroll_into_view_if_needed()
         frame = hold.bounding_box()
         page.touchscreen.tap(frame["x"] + frame["width"] / 2 + 25, frame["y"] + frame["height"] / 2 + 15)
-        assert words.text_content() != said and box
+        assert words.text_content() != said
     assert "NaN" not in figure.inner_html()
     page.close()
 
