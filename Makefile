@@ -20,7 +20,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,12 @@ test-site: site .venv/ready ## look at every page of it in a browser, and compar
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
+
+slides: .venv/ready ## write a deck of slides for each chapter to classroom/slides
+	@$(BIN)/python docs/slides.py
+
+figures: .venv/ready ## write the chapters' pictures with captions and alt texts to classroom/figures
+	@$(BIN)/python docs/pictures.py
 
 quiz: .venv/ready ## write the companion's sentences as a quiz for Moodle (GIFT) and for Canvas (QTI)
 	@$(BIN)/python docs/quiz.py
@@ -110,8 +116,9 @@ clean: ## remove what was built and installed here
 	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test "$$(uname -sm)" != "Darwin x86_64" || { \
 	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
-	@df -Pk . | awk 'NR == 2 && $$4 < 2000000 { print "The disk has " int($$4 / 1000) " MB left, and vaejax needs 2000: \
-	  free some, or put the folder elsewhere, and run make again."; exit 1 }'
+	@free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1000) }'); test "$${free:-2000}" -ge 2000 || { \
+	  echo "The disk has $$free MB left, and vaejax needs 2000: free some, or put the folder elsewhere; then run make again."; \
+	  exit 1; }
 	@echo "Setting up vaejax in .venv, once: about 1.5 GB, and two to five minutes"
 	@echo "1 of 3: a Python of its own"
 	@$(PYTHON) -m venv .venv || { \
@@ -157,5 +164,5 @@ clean: ## remove what was built and installed here
 
 define no-install
 echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \
-echo "connect it (or point pip at a package index it can reach) and run make again. Nothing is lost."; exit 1
+echo "connect it (or point pip at a package index it can reach) and run make again."; exit 1
 endef

@@ -2,23 +2,29 @@
 
     python docs/build.py [FOLDER]
 
-Notebooks become pages by Sphinx and myst-nb. Before that they are copied, and three things are changed: audits and
-answers are folded, each cell gets an address, and links to cells lead there. In a notebook such a link reads
-`03_pca.ipynb#cell-id=shadow`, as JupyterLab understands it; on the site the cell stands at `03_pca.html#cell-shadow`.
+Notebooks become pages by Sphinx and myst-nb. Before that they are copied, and four things are changed: audits and
+answers are folded, each cell gets an address, links to cells lead there, and a word in bold leads to the glossary. In a
+notebook such a link reads `03_pca.ipynb#cell-id=shadow`, as JupyterLab understands it; on the site the cell stands at
+`03_pca.html#cell-shadow`. What a reader downloads is the notebook as it was.
 """
 
+import csv
 import json
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
+
+import reference
+from npm import MATHJAX, take
+from pictures import pictures
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "site"
-MATHJAX = "mathjax@3.2.2"
+NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
+MAP = ROOT / "chapters" / "00_map.ipynb"
 FOLDED = {"audit", "answer"}
 BESIDE = [  # what the pages refer to
     "BENCHMARKS.md",
@@ -57,11 +63,13 @@ def main():
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
     source, pages = BUILD / "source", BUILD / "html"  # myst-nb leaves a folder beside the pages
     assemble(source)
-    add_mathjax(source / "_static")
+    shutil.copy(*take(*MATHJAX), source / "_static" / "mathjax.js")
     shutil.rmtree(pages, ignore_errors=True)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-d", BUILD / "doctrees"]
     if subprocess.run([sys.executable, "-m", "sphinx", *map(str, [*options, source, pages])]).returncode:
         sys.exit("The site could not be built: what Sphinx says above names the page and the line.")
+    for path in NOTEBOOKS:
+        shutil.copy(path, pages / "_sources" / path.relative_to(ROOT))
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(pages, target)
     print(f"The site is in {target}: open {target / 'index.html'}")
@@ -75,23 +83,63 @@ def assemble(folder):
     for page in (folder / "docs").glob("*.md"):
         page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(HERE / "_static", folder / "_static")
-    shutil.copytree(
-        HERE / "plates", folder / "_static" / "plates", ignore=shutil.ignore_patterns("__pycache__", "*.py")
-    )
+    shutil.copytree(HERE / "plates", folder / "_static" / "plates", ignore=beside)
     shutil.copy(HERE / "conf.py", folder)
-    shutil.copy(HERE / "index.md", folder)
-    for path in sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb")):
-        notebook = as_page(json.loads(path.read_text(encoding="utf-8")))
-        write(
-            folder / path.relative_to(ROOT),
-            with_plates(notebook, PLATES.get(str(path.relative_to(ROOT / "chapters")), ())),
-        )
+    add_front_page(folder)
+    (folder / "curriculum.md").write_text(curriculum(), encoding="utf-8")
+    reference.write(folder / "reference")
+    words = glossary(read(MAP))
+    for path in NOTEBOOKS:
+        map_ = "../00_map.ipynb" if path.parent.name == "answers" else "00_map.ipynb"
+        plates = PLATES.get(str(path.relative_to(MAP.parent)), ())
+        write(folder / path.relative_to(ROOT), with_plates(as_page(read(path), words, map_), plates))
     for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
-        notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
-        write(folder / "sets" / path.name, as_page(notebook))
+        write(folder / "sets" / path.name, as_page(without_solutions(read(path))))
     for name in BESIDE:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
+
+
+def add_front_page(folder):
+    """index.md, with the pictures that it names: `notebook cell words`, a line each."""
+    known = {path.stem: {p.name: p for p in pictures(read(path))} for path in NOTEBOOKS if path.parent == MAP.parent}
+    (folder / "pictures").mkdir(parents=True)
+
+    def figures(match):
+        parts = []
+        for line in match[1].splitlines():
+            notebook, cell, words = line.split(" ", 2)
+            picture, name = known[notebook][cell], f"{notebook}-{cell}.png"
+            (folder / "pictures" / name).write_bytes(picture.png)
+            parts.append(f"```{{figure}} pictures/{name}\n:target: chapters/{notebook}.html#cell-{cell}\n"
+                         f":alt: {picture.alt}\n\n{words}\n```\n")  # fmt: skip
+        return '<div class="gallery">\n\n' + "\n".join(parts) + "\n</div>\n"
+
+    page = (HERE / "index.md").read_text(encoding="utf-8")
+    page = re.sub(r"```\{gallery\}\n(.*?)```\n", figures, page, flags=re.DOTALL)
+    (folder / "index.md").write_text(page, encoding="utf-8")
+
+
+def curriculum():
+    """Which cell teaches and checks which topic, as a page: a table for each notebook."""
+    with open(ROOT / "tests" / "coverage.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    parts = ["# What is taught where", "Each topic leads to the cell that teaches it, and each claim is checked there."]
+    for path in NOTEBOOKS:
+        of_this = [row for row in rows if row["notebook"].split("/")[-1] == path.stem]
+        if path.parent == MAP.parent and of_this:
+            title = "".join(read(path)["cells"][0]["source"]).splitlines()[0]
+            parts += [f"#{title}", "| topic | what is claimed |\n|---|---|\n" + "\n".join(map(as_row, of_this))]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_row(row):
+    where = f"chapters/{row['notebook']}.ipynb#cell-{row['cell']}"
+    return f"| [{reference.plain(row['topic'])}]({where}) | {reference.plain(row['claim'])} |"
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write(path, notebook):
@@ -99,11 +147,38 @@ def write(path, notebook):
     path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
-def as_page(notebook):
-    """The notebook with an address at each cell, and audits and answers folded."""
+def glossary(notebook):
+    """The words of the map's glossary, in small letters, and their places on its page."""
+    (cell,) = [cell for cell in notebook["cells"] if cell["id"] == "glossary"]
+    words = re.findall(r"^\| ([^|]+?) \| .{15,}\|$", "".join(cell["source"]), re.MULTILINE)
+    return {word.lower(): "word-" + re.sub(r"\W+", "-", word.lower()).strip("-") for word in words}
+
+
+def with_places(text, words):
+    """The glossary, a place at each of its words."""
+    for word, place in words.items():
+        text = re.sub(rf"(?im)^\| ({re.escape(word)}) \|", rf'| <span id="{place}"></span>\1 |', text)
+    return text
+
+
+def to_glossary(text, words, map_):
+    """Words in bold that the glossary has lead to it."""
+
+    def link(match):
+        place = words.get(" ".join(match[1].split()).lower())
+        return f"[{match[0]}]({map_}#{place})" if place else match[0]
+
+    parts = re.split(r"(\$\$.*?\$\$)", text, flags=re.DOTALL)
+    return "".join(part if part.startswith("$$") else re.sub(r"\*\*([^*]+)\*\*", link, part) for part in parts)
+
+
+def as_page(notebook, words=None, map_=None):
+    """The notebook with an address at each cell, and audits and answers folded; and words lead to the glossary."""
     cells = []
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
+        if words and cell["cell_type"] == "markdown":
+            text = with_places(text, words) if cell["id"] == "glossary" else to_glossary(text, words, map_)
         anchor = f'<span id="cell-{cell["id"]}"></span>'
         if cell["cell_type"] == "markdown":
             title, _, rest = text.partition("\n")
@@ -135,6 +210,7 @@ def with_plates(notebook, plates):
 
 def to_addresses(text):
     """Links to cells and to problem sets, as the site has them."""
+    text = text.replace("(../tests/coverage.csv)", "(../curriculum.md)")
     text = re.sub(r"\(\.\./chapters/assignments/source/(\w+)\)", r"(../sets/\1.ipynb)", text)
     return re.sub(r"#cell-id=([\w-]+)", r"#cell-\1", text)
 
@@ -150,23 +226,6 @@ def without_solutions(notebook):
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return notebook
-
-
-def add_mathjax(static):
-    """MathJax, which sets the formulas in the reader's browser, from npm; fetched once."""
-    script = BUILD / "mathjax.js"
-    if not script.is_file():
-        npm = shutil.which("npm")
-        if npm is None:
-            sys.exit(
-                f"The site needs npm to fetch MathJax: install Node.js, or put its es5/tex-svg-full.js at {script}"
-            )
-        found = subprocess.run([npm, "pack", "--silent", MATHJAX], cwd=BUILD, capture_output=True, text=True)
-        if found.returncode:
-            sys.exit(f"npm could not fetch {MATHJAX}: {found.stderr.strip()[-500:]}")
-        with tarfile.open(BUILD / found.stdout.split()[-1]) as archive:
-            script.write_bytes(archive.extractfile("package/es5/tex-svg-full.js").read())
-    shutil.copy(script, static)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,12 @@ mathjax_path = "mathjax.js"
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+smartquotes_action = "q"  # (N, ...) keeps its three dots
 html_show_sphinx = False
+html_show_search_summary = False  # it would read other pages, which a browser forbids in a folder
+html_use_index = html_domain_indices = False  # the search finds every name
+add_module_names = False
 copybutton_selector = "div.cell_input div.highlight pre"
 
 REPOSITORY = os.environ.get("VAEJAX_REPOSITORY", "")  # its address, which a maintainer sets
@@ -29,6 +34,18 @@ html_theme_options = {
 if REPOSITORY:
     html_theme_options |= {
         "repository_url": REPOSITORY,
+        "repository_branch": "main",
         "use_repository_button": True,
         "launch_buttons": {"colab_url": "https://colab.research.google.com"},
     }
+
+
+def setup(app):
+    app.connect("html-page-context", _leave_out_launch_buttons, priority=900)
+
+
+def _leave_out_launch_buttons(app, page, template, context, doctree):
+    """A problem set as students get it is no file of the repository, so nothing can be launched from there."""
+    if page.startswith("sets/"):
+        buttons = context.get("header_buttons", [])
+        context["header_buttons"] = [each for each in buttons if each.get("label") != "launch-buttons"]

@@ -3,9 +3,11 @@
 pytest reads this file only when it is named: it needs a built site, playwright, and a chromium on the machine.
 """
 
+import csv
 import json
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +16,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+from npm import take  # noqa: E402
+
 SITE = ROOT / "site"
 PAGES = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
 NOTEBOOKS = sorted(path for folder in ("chapters", "chapters/answers") for path in (ROOT / folder).glob("*.ipynb"))
@@ -24,7 +29,7 @@ NOT_RENDERED = r"""() => {
     const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode;
-        const isText = !node.parentElement.closest('code, pre, mjx-container, script');
+        const isText = !node.parentElement.closest('code, pre, dt.sig, mjx-container, script');
         if (isText && /\$|\\[a-z]/i.test(node.data)) bad.push(node.data);
     }
     return bad;
@@ -114,3 +119,60 @@ def test_a_page_shows_itself_from_a_folder(browser, path):
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 2, f"{wide} pixels too wide for a phone"
     page.close()
+
+
+@each_page
+def test_axe_finds_nothing_serious(browser, path):
+    """Contrast, alt texts, names and order of what can be reached, in the light and in the dark."""
+    (axe,) = take("axe-core@4.14.1", "axe.min.js")
+    found = {}
+    for theme in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=theme)
+        page.goto(path.as_uri())
+        if page.query_selector(".math"):
+            page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
+            page.evaluate("MathJax.startup.promise")
+        page.add_script_tag(path=str(axe))
+        run = "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)"
+        for each in page.evaluate(run):
+            if each["impact"] in ("serious", "critical") or each["id"] in ("heading-order", "image-alt"):
+                found[theme, each["id"]] = [node["html"][:160] for node in each["nodes"][:5]]
+        page.close()
+    assert not found
+
+
+def test_the_search_finds_words_from_a_folder(browser):
+    page = browser.new_page()
+    page.goto((SITE / "search.html").as_uri() + "?q=responsibility")
+    page.wait_for_selector("ul.search li a", timeout=10_000)
+    assert any("02_em" in link.get_attribute("href") for link in page.query_selector_all("ul.search li a"))
+    page.close()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT / "chapters")))
+def test_a_download_is_the_notebook_itself(path):
+    assert (SITE / "_sources" / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
+
+
+def test_no_solution_can_be_downloaded():
+    for path in (SITE / "_sources" / "sets").iterdir():
+        assert "BEGIN SOLUTION" not in path.read_text() and "HIDDEN TESTS" not in path.read_text()
+
+
+def test_each_word_of_the_glossary_is_led_to_where_it_is_met_first():
+    cells = json.loads((ROOT / "chapters" / "00_map.ipynb").read_text(encoding="utf-8"))["cells"]
+    glossary = next("".join(cell["source"]) for cell in cells if cell["id"] == "glossary")
+    rows = re.findall(r"^\| ([^|]+?) \| .* \| \[[^]]*\]\((\w+)\.ipynb", glossary, re.MULTILINE)
+    assert len(rows) > 40
+    for word, notebook in rows:
+        place = "word-" + re.sub(r"\W+", "-", word.lower()).strip("-")
+        links = [link for _, link in pages[SITE / "chapters" / f"{notebook}.html"].links]
+        assert f"00_map.html#{place}" in links, (word, notebook)
+        assert place in pages[SITE / "chapters" / "00_map.html"].ids
+
+
+def test_each_topic_leads_to_its_cell():
+    links = {link for _, link in pages[SITE / "curriculum.html"].links}
+    with open(ROOT / "tests" / "coverage.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            assert f"chapters/{row['notebook']}.html#cell-{row['cell']}" in links, row["id"]

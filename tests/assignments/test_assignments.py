@@ -36,6 +36,7 @@ def load(name, path):
 sys.path.insert(0, str(GRADER))
 classroom = load("classroom", GRADER / "classroom.py")
 sys.path.remove(str(GRADER))
+LENGTH = load("length", ROOT / "tests" / "length.py")
 CHEATS = load("cheats", Path(__file__).parent / "cheats.py")
 SETS = classroom.sets()
 CORPUS = {name: load(f"corpus_{name[:2]}", Path(__file__).parent / f"corpus_{name[:2]}.py") for name in SETS}
@@ -397,6 +398,30 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     assert set(again) == set(rows)
 
 
+def test_strict_set_student_and_seed(tmp_path):
+    """The library in place of an answer: flagged, and without points when strict; a seed replays a row to the digit."""
+    name, course, submitted = SETS[2], tmp_path / "course", tmp_path / "submitted"
+    run("release", "--course", course)
+    released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+    code = "def copy_new(train_xs, new_xs, L):\n    plane = linear_gaussian.pca(train_xs, L)\n"
+    code += "    mean, W = np.asarray(plane.mean), np.asarray(plane.W)\n    return mean + (new_xs - mean) @ W @ W.T"
+    for student in ("Ann", "Bob"):
+        path = submitted / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(answered(released, name, {"copy": code}), path)
+    command = "grade", submitted, "--course", course, "--set", name, "--student"
+    run(*command, "Ann")
+    loose = rows_of(course)
+    assert set(loose) == {"Ann"}
+    assert "copy-check=2/2" in loose["Ann"]["parts"] and "write your own" in loose["Ann"]["flags"]
+    run(*command, "Ann", "--seed", loose["Ann"]["seed"])
+    assert rows_of(course) == loose
+    run(*command, "Bob", "--strict", "--seed", 7)
+    strict = rows_of(course)
+    assert strict["Ann"] == loose["Ann"] and strict["Bob"]["seed"] == "7" and "copy-check=0/2" in strict["Bob"]["parts"]
+    assert float(strict["Bob"]["points"]) == float(loose["Ann"]["points"]) - 2
+
+
 def test_the_handout_holds_what_students_need_and_no_more(tmp_path):
     run("handout", "--course", tmp_path)
     with zipfile.ZipFile(tmp_path / "handout.zip") as file:
@@ -404,6 +429,7 @@ def test_the_handout_holds_what_students_need_and_no_more(tmp_path):
         texts = {name: file.read(name).decode() for name in names if "problem_sets" in name and name.endswith(".ipynb")}
     assert len(texts) == len(SETS) and not any(re.search(SECRETS, text) for text in texts.values())
     assert {"README.md", "Makefile", "vaejax/vae.py", "chapters/06_vae.ipynb", "data/bfi.csv"} <= names
+    names -= {"tests/", "tests/coverage.csv"}  # README links to this table
     assert not [name for name in names if re.search(r"assignments|corpus|tests/|\.git/|source|salt", name)]
 
 
@@ -432,9 +458,22 @@ def test_a_set_is_well_made(name):
     by_tests = sum(graded_by_tests(name).values())
     title = source(name).cells[0].source
     assert f"{total} points, {by_tests} of them by tests" in re.sub(r"\s+", " ", title)
-    minutes = re.search(r"(\d+) minutes", title).group(1)
+    minutes, tiers = int(re.search(r"(\d+) minutes", title).group(1)), {1: 0, 2: 0, 3: 0}
     row = next(line for line in TEACHING.read_text().splitlines() if line.startswith("| [") and f"/{name})" in line)
-    assert row.endswith(f"| {minutes} min | {total} |") and 60 <= int(minutes) <= 120
+    assert row.endswith(f"| {minutes} min | {total} |")
+    tasks, words = [], 0
+    for cell in source(name).cells:
+        heading = re.match(r"## \d+ · [^\n]*?(★+)(?=\n)", cell.source)
+        assert bool(heading) == cell.source.startswith("## "), cell.source[:40]
+        tasks += [len(heading.group(1))] if heading else []
+        i = cell.metadata.get("nbgrader", {"grade": False, "solution": False})
+        if i["grade"]:
+            tiers[tasks[-1]] += i["points"]
+        words += len(LENGTH.prose(cell.source)) if cell.cell_type == "markdown" and not i["solution"] else 0
+    reading = words / LENGTH.WORDS_A_MINUTE
+    assert abs(minutes - reading - sum(LENGTH.MINUTES[stars] for stars in tasks)) <= 5
+    said = re.search(r"everybody \((\d+) points\), .* most \((\d+)\), .* few \((\d+)\)", re.sub(r"\s+", " ", title))
+    assert [int(part) for part in said.groups()] == [tiers[1], tiers[2], tiers[3]] and all(tiers.values())
     for cell, i in zip(cells, info, strict=True):
         if i["grade"] and cell.cell_type == "code":
             assert "### BEGIN HIDDEN TESTS" in cell.source and "check.check_" in cell.source.split("### BEGIN")[0]
