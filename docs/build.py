@@ -38,13 +38,13 @@ BESIDE = [  # what the pages refer to
 PLATES = {  # of each chapter: the plate, the cell below which it stands, and its question
     "01_maximum_likelihood.ipynb": [("bell", "surface", "Can you make the bell likelier? Move it, and walk uphill.")],
     "02_em_gaussian_mixture.ipynb": [
-        ("frames", "frames", "Where must EM start to end elsewhere? Choose two eruptions, then let it step."),
+        ("frames", "frames", "Does it matter where EM starts? Move the two means, then let it step."),
         ("dial", "dial", "Where does the bound touch, and what does it lose elsewhere? Turn the dial."),
         ("touch", "touch", "Where does the bound that touches at θ have its peak? Stand somewhere, and go there."),
     ],
     "03_pca.ipynb": [
-        ("line", "lines", "Which angle is nearest straight, and which upwards? Turn the line."),
-        ("latents", "grid", "With how many directions can you read it? Add one at a time."),
+        ("line", "lines", "At which angle does the line lose least, straight and upwards? Turn it."),
+        ("latents", "grid", "With how many numbers can you read it? Add one direction at a time."),
     ],
     "04_linear_gaussian.ipynb": [
         ("places", "places", "What does the posterior do when the noise goes to zero, and when x₂ has more of it?"),

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
+from scipy import stats
 
 import vaejax as vj
 from vaejax import gmm, linear_gaussian
@@ -59,11 +60,12 @@ def touch(theta):
 
 def frames(steps, first, second):
     root = jnp.linalg.cholesky(jnp.cov(XS.T, bias=True))
-    params = gmm.GMMParams(jnp.log(jnp.ones(2) / 2), XS[jnp.array([first, second])], jnp.stack([root] * 2))
+    xs = jnp.array(sorted(XS.tolist()))
+    params = gmm.GMMParams(jnp.log(jnp.ones(2) / 2), xs[jnp.array([first, second])], jnp.stack([root] * 2))
     for _ in range(steps):
-        params, _ = vj.em_step(gmm.GMM, params, XS)
-    resp = jax.vmap(gmm.responsibilities, (None, 0))(params, XS)[:, 1]
-    nats = jax.vmap(gmm.log_prob, (None, 0))(params, XS).mean()
+        params, _ = vj.em_step(gmm.GMM, params, xs)
+    resp = jax.vmap(gmm.responsibilities, (None, 0))(params, xs)[:, 1]
+    nats = jax.vmap(gmm.log_prob, (None, 0))(params, xs).mean()
     return {"nats": nats, "means": params.mu, "shares": jnp.exp(params.log_pi), "resp": resp}
 
 
@@ -127,23 +129,29 @@ def draws(log_S, mu, sd):
 def rungs(k, place, z):
     M = 2**k
     m = 1 + int(np.floor(place * (M - 1) + 0.5))
+    steps = [step_back(each, M, z) for each in range(1, M + 1)]
+    return {"m": m, "kl": steps[m - 1][0], "model": steps[m - 1][1], "kls": [kl for kl, _ in steps]}
+
+
+def step_back(m, M, z):
+    """The KL of the model's Gaussian from the way back, and the Gaussian, by sums over a line."""
     logits = np.append(np.inf, np.linspace(5, -6, M))
-    s, s_before = jax.nn.sigmoid(logits[m]), jax.nn.sigmoid(logits[m - 1])
-    y = jnp.linspace(-8, 8, 16001)
-    data_x = (norm.pdf(y, -1, 0.35) + norm.pdf(y, 1, 0.35)) / 2
-    mass = data_x * norm.pdf(z, jnp.sqrt(s) * y, jnp.sqrt(1 - s))
+    s, s_before = 1 / (1 + np.exp(-logits[[m, m - 1]]))
+    y = np.linspace(-8, 8, 16001)
+    data_x = (stats.norm.pdf(y, -1, 0.35) + stats.norm.pdf(y, 1, 0.35)) / 2
+    mass = data_x * stats.norm.pdf(z, np.sqrt(s) * y, np.sqrt(1 - s))
     x = mass @ y / mass.sum()  # the best guess
     if m == 1:
-        truth, mean, var = mass, x, jnp.exp(-logits[1])
+        truth, mean, var = mass, x, np.exp(-logits[1])
     else:
-        a, spread = s / s_before, jnp.sqrt(0.35**2 * s_before + 1 - s_before)
-        level = sum(norm.pdf(y, c * jnp.sqrt(s_before), spread) for c in (-1, 1))
-        truth = level * norm.pdf(z, jnp.sqrt(a) * y, jnp.sqrt(1 - a))
-        mean = (jnp.sqrt(s_before) * (1 - a) * x + jnp.sqrt(a) * (1 - s_before) * z) / (1 - s)
+        a, spread = s / s_before, np.sqrt(0.35**2 * s_before + 1 - s_before)
+        level = sum(stats.norm.pdf(y, c * np.sqrt(s_before), spread) for c in (-1, 1))
+        truth = level * stats.norm.pdf(z, np.sqrt(a) * y, np.sqrt(1 - a))
+        mean = (np.sqrt(s_before) * (1 - a) * x + np.sqrt(a) * (1 - s_before) * z) / (1 - s)
         var = (1 - s_before) * (1 - a) / (1 - s)
     q = truth / truth.sum()
-    log_ratio = jnp.where(q > 0, jnp.log(q / 0.001 + 1e-300) - norm.logpdf(y, mean, jnp.sqrt(var)), 0)
-    return {"kl": q @ log_ratio, "model": [mean, var], "m": m}
+    log_ratio = np.where(q > 0, np.log(q / 0.001 + 1e-300) - stats.norm.logpdf(y, mean, np.sqrt(var)), 0)
+    return q @ log_ratio, [mean, var]
 
 
 def main():

@@ -30,7 +30,7 @@ function element(name, attributes = {}, text = "") {
 
 /* A pair of axes in the box (left, top, width, height) of the svg; `kind` of a mark is a class of the style sheet. */
 class Axes {
-    constructor(svg, box, x, y, xlabel = "", ylabel = "", equal = false) {
+    constructor(svg, box, x, y, xlabel, ylabel, { equal = false, bare = false, say = plain } = {}) {
         Object.assign(this, { svg, box, x, y });
         if (equal) {  // one unit is as long across as up
             const unit = Math.min(box.width / (x[1] - x[0]), box.height / (y[1] - y[0]));
@@ -43,13 +43,14 @@ class Axes {
         svg.append(element("clipPath", { id: clip }));
         svg.lastChild.append(element("rect", { x: left, y: top, width, height }));
         this.inside = element("g", { "clip-path": `url(#${clip})` });
-        svg.append(element("rect", { class: "frame", x: left, y: top, width, height }), this.inside);
-        for (const t of ticks(this.x, width / 70)) this.label(this.toX(t), top + height + 15, fixed(t, digitsOf(t)));
-        if (ylabel !== null)
-            for (const t of ticks(this.y, height / 45))
-                this.label(left - 5, this.toY(t) + 4, fixed(t, digitsOf(t)), "tick", "end");
+        if (!bare) {
+            svg.append(element("rect", { class: "frame", x: left, y: top, width, height }));
+            for (const t of ticks(this.x, width / 37)) this.label(this.toX(t), top + height + 15, say(t));
+            for (const t of ticks(this.y, height / 45)) this.label(left - 5, this.toY(t) + 4, plain(t), "tick", "end");
+        }
+        svg.append(this.inside);
         this.label(left + width, top + height + 31, xlabel, "name", "end");
-        this.label(left, top - 7, ylabel || "", "name", "start");
+        this.label(left, top - 7, ylabel, "name", "start");
     }
     toX(x) { return this.box.left + (x - this.x[0]) / (this.x[1] - this.x[0]) * this.box.width; }
     toY(y) { return this.box.top + (this.y[1] - y) / (this.y[1] - this.y[0]) * this.box.height; }
@@ -62,6 +63,10 @@ class Axes {
     }
     text(x, y, text, kind, anchor = "middle", dy = -8) {
         this.inside.append(element("text", { class: `word ${kind}`, x: this.toX(x), y: this.toY(y) + dy, "text-anchor": anchor }, text));
+    }
+    legend(rows, right = false) {  // names in the colours of what they name
+        const { left, top, width } = this.box;
+        rows.forEach(([text, kind], i) => this.label(right ? left + width - 8 : left + 8, top + 18 + 17 * i, text, `word ${kind}`, right ? "end" : "start"));
     }
     line(xs, ys, kind) {
         const points = xs.map((x, i) => `${this.toX(x).toFixed(1)},${clamp(this.toY(ys[i]), -1e4, 1e4).toFixed(1)}`);
@@ -82,6 +87,10 @@ class Axes {
         this.line(around.map(t => mean[0] + radius * l * Math.cos(t)),
             around.map(t => mean[1] + radius * (m * Math.cos(t) + n * Math.sin(t))), kind);
     }
+    cell(x, y, width, height, kind, opacity) {
+        this.inside.append(element("rect", { class: `dot ${kind}`, x: this.toX(x - width / 2), y: this.toY(y + height / 2), opacity,
+            width: this.toX(width) - this.toX(0) + 0.5, height: this.toY(0) - this.toY(height) + 0.5 }));
+    }
     image(values, side, x0, y0, x1, y1) {  // (side * side) numbers between 0 and 1, in rows
         const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
         const context = canvas.getContext("2d"), pixels = context.createImageData(side, side);
@@ -98,7 +107,8 @@ function ticks([low, high], most) {
     const step = power * [1, 2, 5, 10].find(m => m * power >= rough);
     return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, i) => (Math.ceil(low / step) + i) * step);
 }
-const digitsOf = t => Math.abs(t - Math.round(t)) < 1e-9 ? 0 : Math.abs(10 * t - Math.round(10 * t)) < 1e-9 ? 1 : 2;
+const digitsOf = t => [0, 1, 2].find(d => Math.abs(10 ** d * t - Math.round(10 ** d * t)) < 1e-7) ?? 3;
+const plain = t => fixed(t, digitsOf(t));
 
 /* Boxes for n pictures: side by side where the page is wide, one below the other on a phone. */
 function boxes(svg, n, height = 260) {
@@ -108,6 +118,14 @@ function boxes(svg, n, height = 260) {
     svg.setAttribute("viewBox", `0 0 ${page} ${total}`);
     return Array.from({ length: n }, (_, i) => ({ left: 44 + (wide ? i * width : 0), top: 24 + (wide ? 0 : i * (height + 66)),
         width: width - 56, height }));
+}
+
+/* Two squares side by side, on a phone too. */
+function pair(svg) {
+    const page = Math.max(svg.clientWidth, 240), side = Math.min(240, (page - 20) / 2), total = side + 36;
+    svg.setAttribute("height", total);
+    svg.setAttribute("viewBox", `0 0 ${page} ${total}`);
+    return [0, 1].map(i => ({ left: page / 2 + (i ? 10 : -10 - side), top: 24, width: side, height: side }));
 }
 
 // ---- controls
@@ -140,7 +158,7 @@ function show(figure) {
     };
     const move = event => {  // the pointer holds the handle, or has touched a place
         const frame = svg.getBoundingClientRect(), there = svg.axes.fromPixels(event.clientX - frame.left, event.clientY - frame.top);
-        set(plate.drag(...there));
+        set(plate.drag(...there, settings));
     };
     if (plate.drag) {
         svg.classList.add("drags");
@@ -176,7 +194,7 @@ document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("f
 plates.bell = {
     controls: [
         { key: "mu", label: "mean μ (minutes)", low: 40, high: 90, step: 0.1, start: 55 },
-        { key: "log_sd", label: "log σ", low: 2.2, high: 3.8, step: 0.01, start: 2.5 },
+        { key: "log_sd", label: "width σ (minutes)", low: 2.2, high: 3.8, step: 0.01, start: 2.5, say: s => fixed(Math.exp(s), 1) },
     ],
     value({ mu, log_sd }) {
         const { waits, counts } = PLATES.bell, n = sum(counts);
@@ -194,7 +212,7 @@ plates.bell = {
         }
         const xs = range(35, 105, 141);
         bell.line(xs, xs.map(x => Math.exp(logNormal(x, mu, sd))), "model");
-        const surface = new Axes(svg, right, [40, 90], [2.2, 3.8], "μ (minutes)", "log σ");
+        const surface = new Axes(svg, right, [40, 90], [2.2, 3.8], "μ (minutes)", "log σ; on each curve, nats below the best");
         // nats lost = (log σ + (v + d²) / 2σ²) - (log σ̂ + ½): each level is a closed curve, d² as a function of log σ
         const rises = range(2.2, 3.8, 401), v = Math.exp(2 * top[1]);
         for (const lost of [0.02, 0.1, 0.25, 0.5, 1, 2, 4]) {
@@ -203,8 +221,8 @@ plates.bell = {
             const round = [...inside, ...inside.toReversed(), inside[0]];
             surface.line(round.map((i, j) => top[0] + (j < inside.length || j === round.length - 1 ? -1 : 1) * Math.sqrt(away[i])),
                 round.map(i => rises[i]), "quiet");
+            if (lost >= 0.25 && rises[inside.at(-1)] < 3.7) surface.text(top[0], rises[inside.at(-1)], `${lost}`, "data", "middle", 13);
         }
-        surface.text(...top, "top", "truth");
         surface.dot(...top, "truth");
         surface.handle(mu, log_sd, "model");
         return `${fixed(nats, 3)} nats per wait, ${fixed(best - nats, 3)} below the best bell`;
@@ -229,7 +247,9 @@ plates.dial = {
         axes.text(0.98, log_p, "log p(x)", "truth", "end");
         axes.line(rs, rs.map(u => this.value({ r: u }).bound), "model");
         axes.line([posterior, posterior], [log_p - 3, log_p], "posterior dashed");
-        axes.text(posterior, log_p - 1.9, " posterior", "posterior", "start");
+        axes.text(posterior + 0.015, log_p - 1.9, "the posterior's r", "posterior", "start");
+        axes.text(0.9, this.value({ r: 0.9 }).bound, "bound", "model", "end", 14);
+        axes.text(r + 0.015, (bound + log_p) / 2, "KL", "posterior", "start", 4);
         axes.line([r, r], [bound, log_p], "gap");
         axes.handle(r, bound, "model");
         return `bound ${fixed(bound, 3)} = fit ${fixed(fit, 3)} + entropy ${fixed(entropy, 3)}; the gap, KL(q ‖ posterior), is ${fixed(gap, 3)} nats`;
@@ -252,15 +272,15 @@ plates.touch = {
     },
     draw(svg, { theta }, { here, peak, bound_at_peak, there, log_p, bound }) {
         const [box] = boxes(svg, 1), line = range(62, 86, 97);
-        const axes = new Axes(svg, box, [62, 86], [-6.1, -3.6], "θ, mean of the long waits (minutes)", "nats per eruption");
+        const axes = new Axes(svg, box, [62, 86], [-6.9, -3.5], "θ, mean of the long waits (minutes)", "nats per eruption");
         axes.line(line, log_p, "truth");
-        axes.text(85.5, log_p.at(-3), "log p", "truth", "end", -14);
+        axes.text(80, Math.max(...log_p), "log p", "truth", "middle", -14);
         axes.line(line, bound, "model");
         axes.line([peak, peak], [bound_at_peak, there], "gap");
         axes.dot(peak, bound_at_peak, "model", 5);
-        axes.text(peak, bound_at_peak, "peak of the bound", "model", "middle", 20);
+        axes.text(peak, bound_at_peak, "bound", "model", "middle", 24);
         axes.handle(theta, here, "truth");
-        return `the bound touches at ${fixed(theta, 2)} and peaks at ${fixed(peak, 2)}: the bound rises by ${fixed(bound_at_peak - here, 4)} nats, log p by ${fixed(there - here, 4)}`;
+        return `the bound touches log p at ${fixed(theta, 2)} minutes and peaks at ${fixed(peak, 2)}: there the bound is ${fixed(bound_at_peak - here, 4)} nats higher, and log p ${fixed(there - here, 4)}`;
     },
     drag: theta => ({ theta }),
     act: { label: "go to the peak", change: ({ theta }) => ({ theta: plates.touch.value({ theta }).peak }) },
@@ -268,21 +288,23 @@ plates.touch = {
 
 plates.frames = {
     controls: [
-        { key: "steps", label: "steps of EM", low: 0, high: 40, step: 1, start: 0 },
-        { key: "first", label: "blue starts at eruption", low: 0, high: 271, step: 1, start: 1 },
-        { key: "second", label: "pink starts at eruption", low: 0, high: 271, step: 1, start: 0 },
+        { key: "steps", label: "steps of EM", low: 0, high: 100, step: 1, start: 0 },
+        ...[["first", "blue", 15], ["second", "pink", 108]].map(([key, name, start]) => ({ key, label: `${name} starts at (minutes)`,
+            low: 0, high: 271, step: 1, start, say: i => PLATES.frames.xs[i].map(plain).join("; ") })),
     ],
     value({ steps, first, second }) {
         const xs = PLATES.frames.xs, all = fitWeighted(xs, xs.map(() => 1));
         let kinds = [first, second].map(i => ({ share: 0.5, mean: xs[i], cov: all.cov }));
         let walk = weigh(xs, kinds);
+        const path = [kinds.map(k => k.mean)];
         for (let i = 0; i < steps; i++) {
             kinds = [0, 1].map(k => fitWeighted(xs, walk.resp.map(r => k ? r : 1 - r)));
             walk = weigh(xs, kinds);
+            path.push(kinds.map(k => k.mean));
         }
-        return { nats: walk.nats, means: kinds.map(k => k.mean), covs: kinds.map(k => k.cov), shares: kinds.map(k => k.share), resp: walk.resp };
+        return { nats: walk.nats, means: kinds.map(k => k.mean), covs: kinds.map(k => k.cov), shares: kinds.map(k => k.share), resp: walk.resp, path };
     },
-    draw(svg, settings, { nats, means, covs, shares, resp }) {
+    draw(svg, settings, { nats, means, covs, shares, resp, path }) {
         const [box] = boxes(svg, 1, 300), axes = new Axes(svg, box, [1, 5.9], [36, 104], "duration (minutes)", "wait (minutes)");
         PLATES.frames.xs.forEach(([x, y], i) => {
             axes.dot(x, y, "quiet", 3.2);
@@ -290,10 +312,17 @@ plates.frames = {
         });
         means.forEach((mean, k) => {
             axes.ellipse(mean, covs[k], k ? "second" : "first", 2.4477);
-            axes.dot(...mean, k ? "second" : "first", 6);
+            axes.line(path.map(at => at[k][0]), path.map(at => at[k][1]), "truth");
+            axes.dot(...mean, k ? "second" : "first", 5);
+            axes.handle(...path[0][k], k ? "second" : "first");
         });
         const unsure = resp.filter(r => r > 0.1 && r < 0.9).length;
-        return `${fixed(nats, 3)} nats per eruption; pink has ${fixed(100 * shares[1], 0)} % of them; ${unsure} eruptions are still unsure`;
+        return `${fixed(nats, 3)} nats per eruption (the highest end known is −4.155); pink has ${fixed(100 * shares[1], 0)} % of them; ${unsure} belong to neither by more than 90 %`;
+    },
+    drag(x, y, settings) {  // the nearer start moves to the nearest eruption, and EM begins anew
+        const xs = PLATES.frames.xs, away = ([u, v]) => ((x - u) / 4.9) ** 2 + ((y - v) / 68) ** 2;
+        const key = away(xs[settings.first]) < away(xs[settings.second]) ? "first" : "second", distances = xs.map(away);
+        return { steps: 0, [key]: distances.indexOf(Math.min(...distances)) };
     },
 };
 
@@ -324,20 +353,19 @@ plates.line = {
     },
     draw(svg, { angle }, { kept, lost, upwards, w, z }) {
         const [left, right] = boxes(svg, 2, 300), xs = PLATES.line.xs;
-        const axes = new Axes(svg, left, [-2.6, 2.6], [-2.6, 2.6], "sun", "log ozone", true);
+        const axes = new Axes(svg, left, [-3, 3], [-4.2, 2.6], "sun (standard units)", "log ozone (standard units)", { equal: true });
         xs.forEach((x, i) => axes.line([x[0], z[i] * w[0]], [x[1], z[i] * w[1]], "quiet"));
         axes.line([-5 * w[0], 5 * w[0]], [-5 * w[1], 5 * w[1]], "model");
         xs.forEach(x => axes.dot(...x, "data"));
-        const curve = new Axes(svg, right, [0, 90], [0, 2], "angle (degrees)", "mean square"), angles = range(1, 89, 89);
+        const curve = new Axes(svg, right, [0, 90], [0, 2], "angle (degrees)", "mean square lost"), angles = range(1, 89, 89);
         const lost_at = a => this.value({ angle: a }).lost;
         curve.line(angles, angles.map(lost_at), "model");
         curve.line(angles, angles.map(a => this.value({ angle: a }).upwards), "truth dashed");
-        curve.text(45, lost_at(45), "lost, straight", "model", "middle", 26);
-        curve.text(56, 1.75, "lost, upwards", "truth", "end");
+        curve.legend([["upwards", "truth"], ["straight", "model"]]);
         curve.dot(angle, lost, "model", 5);
         curve.dot(angle, upwards, "truth", 5);
-        axes.handle(2.1 * w[0], 2.1 * w[1], "model");
-        return `shadow ${fixed(kept, 3)} + lost ${fixed(lost, 3)} = 2; measured upwards the line loses ${fixed(upwards, 3)}`;
+        axes.handle(2.3 * w[0], 2.3 * w[1], "model");
+        return `mean squares: shadow on the line ${fixed(kept, 3)} + lost straight to it ${fixed(lost, 3)} = 2; measured upwards, ${fixed(upwards, 3)} is lost`;
     },
     drag: (x, y) => ({ angle: Math.atan2(Math.abs(y), Math.abs(x)) * 180 / Math.PI }),
 };
@@ -348,41 +376,39 @@ plates.latents = {
         { key: "which", label: "which new digit", low: 0, high: 7, step: 1, start: 3 },
     ],
     value({ L, which }) {
-        const { unit, directions, middle, digits, kept } = PLATES.latents, V = unpack("latents", directions, unit);
+        const { unit, middle, digits, kept } = PLATES.latents, V = unpack("latents", "directions");
         const x = digits[which].map(grey => grey / 255), picture = [...middle];
         for (let k = 0; k < L; k++) {
-            const v = V.subarray(784 * k, 784 * (k + 1)), z = sum(x.map((u, d) => (u - middle[d]) * v[d]));
-            for (let d = 0; d < 784; d++) picture[d] += z * v[d];
+            const v = V.subarray(784 * k, 784 * (k + 1)), z = unit * sum(x.map((u, d) => (u - middle[d]) * v[d]));
+            for (let d = 0; d < 784; d++) picture[d] += z * unit * v[d];
         }
         return { picture, lost: sum(picture.map((u, d) => (x[d] - u) ** 2)), kept: kept[L], x };
     },
     draw(svg, { L }, { picture, lost, kept, x }) {
-        const [box] = boxes(svg, 1, Math.min(240, svg.clientWidth / 2.3)), axes = new Axes(svg, box, [0, 2.1], [0, 1], "", null, true);
-        svg.querySelectorAll("text.tick").forEach(tick => tick.remove());
-        axes.image(picture, 28, 0, 0, 1, 1);
-        axes.image(x, 28, 1.1, 0, 2.1, 1);
-        return `${L} numbers, left, for 784, right: ${fixed(lost, 2)} lost of this digit; on the digits that were fitted, ${fixed(100 * kept, 1)} % of the variance is kept`;
+        const [left, right] = pair(svg), picture_of = (box, values, name) => new Axes(svg, box, [0, 1], [0, 1], "", name, { bare: true }).image(values, 28, 0, 0, 1, 1);
+        picture_of(left, picture, `from ${L} numbers`);
+        picture_of(right, x, "the digit, 784 numbers");
+        return `squared error of this digit ${fixed(lost, 2)}; of the variance of the digits that were fitted, ${fixed(100 * kept, 1)} % is kept`;
     },
 };
 
-/* Whole numbers of 16 bits, as text, times their unit: unpacked once. */
+/* The numbers of a plate that are kept as text: unpacked once. */
 const unpacked = {};
-function unpack(name, text, unit) {
-    if (!(name in unpacked)) {
-        const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-        unpacked[name] = Float64Array.from(new Int16Array(bytes.buffer), n => n * unit);
-    }
-    return unpacked[name];
+function unpack(name, key, Type = Int16Array) {
+    const bytes = () => Uint8Array.from(atob(PLATES[name][key]), letter => letter.charCodeAt(0));
+    return unpacked[`${name} ${key}`] ??= Float64Array.from(new Type(bytes().buffer));
 }
 
 // ---- chapter 4: the geometry of the posterior, and the noise going to zero
+
+const short = t => `${+(10 ** t).toPrecision(2)}`;
 
 plates.places = {
     controls: [
         { key: "x1", label: "feature x₁", low: -4, high: 4, step: 0.05, start: 1 },
         { key: "x2", label: "feature x₂", low: -4, high: 4, step: 0.05, start: 3 },
-        { key: "noise", label: "noise, log₁₀ σ²", low: -4, high: 0.5, step: 0.05, start: -0.3 },
-        { key: "tilt", label: "more of it in x₂, log₁₀ of the ratio", low: -1.5, high: 1.5, step: 0.05, start: 0 },
+        { key: "noise", label: "noise σ²", low: -4, high: 0.5, step: 0.05, start: 0, say: short },
+        { key: "tilt", label: "noise of x₂ over that of x₁", low: -1.5, high: 1.5, step: 0.05, start: 0.6, say: short },
     ],
     value({ x1, x2, noise, tilt }) {
         const psi = [10 ** (noise - tilt / 2), 10 ** (noise + tilt / 2)], w = [2, 1];
@@ -391,7 +417,7 @@ plates.places = {
             foot: (w[0] * x1 + w[1] * x2) / (w[0] ** 2 + w[1] ** 2), psi };
     },
     draw(svg, { x1, x2 }, { mean, sd, peak, foot, psi }) {
-        const [left, right] = boxes(svg, 2, 280), axes = new Axes(svg, left, [-5, 5], [-5, 5], "x₁", "x₂", true);
+        const [left, right] = boxes(svg, 2, 280), axes = new Axes(svg, left, [-5, 5], [-5, 5], "x₁", "x₂", { equal: true });
         axes.line([-10, 10], [-5, 5], "quiet");
         const touching = Math.hypot((x1 - 2 * peak) / Math.sqrt(psi[0]), (x2 - peak) / Math.sqrt(psi[1]));
         for (const r of [1 / 3, 2 / 3, 1]) axes.ellipse([x1, x2], [psi[0], 0, psi[1]], "data", r * touching);
@@ -401,15 +427,15 @@ plates.places = {
         axes.dot(2 * peak, peak, "model", 5);
         axes.dot(2 * mean, mean, "posterior", 5);
         axes.handle(x1, x2, "data");
-        const zs = range(-3, 3, 601), relative = (z, m, s) => Math.exp(-0.5 * ((z - m) / s) ** 2);
-        const bells = new Axes(svg, right, [-3, 3], [0, 1.15], "z", "relative to its peak");
-        bells.line(zs, zs.map(z => relative(z, 0, 1)), "quiet");
-        bells.line(zs, zs.map(z => relative(z, peak, sd / Math.sqrt(1 - sd * sd))), "model dashed");
-        bells.line(zs, zs.map(z => relative(z, mean, sd)), "posterior");
-        bells.text(-2.9, 1, "prior", "data", "start");
-        bells.text(-2.9, 0.9, "likelihood", "model", "start");
-        bells.text(-2.9, 0.8, "posterior", "posterior", "start");
-        return `foot ${fixed(foot, 3)}, peak of the likelihood ${fixed(peak, 3)}, posterior ${fixed(mean, 3)} ± ${fixed(sd, 3)}`;
+        axes.legend([["x, in rings of equal noise", "data"], ["nearest, as PCA has it", "truth"]]);
+        const bells = new Axes(svg, right, [-3, 3], [0, 1.15], "z", "density, relative to its peak");
+        const bell = (m, s, kind) => bells.line(range(m - 6 * s, m + 6 * s, 241), range(-6, 6, 241).map(u => Math.exp(-0.5 * u * u)), kind);
+        bells.line([foot, foot], [0, 2], "truth dashed");
+        bell(0, 1, "data");
+        bell(peak, sd / Math.sqrt(1 - sd * sd), "model");
+        bell(mean, sd, "posterior");
+        bells.legend([["prior", "data"], ["likelihood", "model"], ["posterior", "posterior"], ["PCA", "truth"]]);
+        return `z by the posterior: ${fixed(mean, 3)} ± ${fixed(sd, 3)}; by the likelihood alone: ${fixed(peak, 3)}; by PCA: ${fixed(foot, 3)}`;
     },
     drag: (x1, x2) => ({ x1, x2 }),
 };
@@ -429,8 +455,8 @@ thread.places = thread.zs.map(spiral);
 
 plates.humps = {
     controls: [
-        { key: "x1", label: "x₁", low: -1.3, high: 1.3, step: 0.005, start: -0.195 },
-        { key: "x2", label: "x₂", low: -1.3, high: 1.3, step: 0.005, start: 0.595 },
+        { key: "x1", label: "x₁", low: -1.3, high: 1.3, step: 0.005, start: -0.195, say: x => fixed(x, 3) },
+        { key: "x2", label: "x₂", low: -1.3, high: 1.3, step: 0.005, start: 0.595, say: x => fixed(x, 3) },
     ],
     value({ x1, x2 }) {
         const joints = thread.zs.map((z, i) => spiralJoint([x1, x2], z, thread.places[i])), log_p = logSumExp(joints) + Math.log(0.0025);
@@ -439,10 +465,15 @@ plates.humps = {
     },
     draw(svg, { x1, x2 }, { log_p, left, posterior }) {
         const [one, two] = boxes(svg, 2, 270), shown = range(-2.8, 2.8, 225);
-        const plane = new Axes(svg, one, [-1.3, 1.3], [-1.3, 1.3], "x₁", "x₂", true), places = shown.map(spiral);
+        const plane = new Axes(svg, one, [-1.3, 1.3], [-1.3, 1.3], "x₁", "x₂", { equal: true }), places = shown.map(spiral);
         plane.line(places.map(f => f[0]), places.map(f => f[1]), "model");
+        const tallest = Math.max(...posterior);  // where on the thread the posterior has its mass
+        posterior.forEach((p, i) => { if (p > 0.02 * tallest) plane.dot(...thread.places[i], "posterior", 4, 0.5 * p / tallest); });
+        plane.dot(...spiral(0), "truth", 4);
+        plane.text(...spiral(0), "z = 0", "truth", "end", 14);
+        plane.legend([["f(z)", "model"], ["where z may be", "posterior"], ["x", "data"]]);
         plane.handle(x1, x2, "data");
-        const humps = new Axes(svg, two, [-2.6, 2.6], [0, Math.max(1, 1.1 * Math.max(...posterior))], "z", "posterior density");
+        const humps = new Axes(svg, two, [-2.6, 2.6], [0, Math.max(1, 1.2 * tallest)], "z", "posterior density");
         humps.area(thread.zs, posterior, "posterior");
         humps.line([0, 0], [0, 100], "quiet");
         return `${fixed(100 * left, 1)} % of the posterior lies at z < 0; log p(x) = ${fixed(log_p, 2)} nats`;
@@ -473,12 +504,12 @@ plates.draws = {
         const humps = new Axes(svg, one, [-4, 4], [0, 3.5], "z", "density");
         humps.area(zs, joints, "posterior");
         humps.line(zs, zs.map(z => Math.exp(logNormal(z, mu, sd))), "model");
-        humps.text(3.9, 3.1, "posterior of A", "posterior", "end");
-        humps.text(3.9, 2.75, "q", "model", "end");
-        const low = Math.max(Math.min(...bounds), log_p - 30), axes = new Axes(svg, two, [0, 3], [low - 1, log_p + 0.1 * (log_p - low) + 0.5], "log₁₀ S", "nats");
+        humps.legend([["posterior of A", "posterior"], ["q", "model"]]);
+        const low = Math.max(Math.min(...bounds), log_p - 30), axes = new Axes(svg, two, [0, 3], [low - 1, log_p + 0.15 * (log_p - low) + 0.5], "draws S", "nats", { say: short });
         axes.line([0, 3], [log_p, log_p], "truth");
         axes.line([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map(Math.log10), bounds, "model");
-        axes.text(2.9, log_p, "log p(A)", "truth", "end");
+        axes.text(2.9, log_p, "log p(A)", "truth", "end", -5);
+        axes.text(2.9, log_p, "bound", "model", "end", 18);
         axes.dot(Math.log10(Math.round(10 ** log_S)), bound, "model", 6);
         return `the bound with ${Math.round(10 ** log_S)} draws is ${fixed(bound, 3)}, which is ${fixed(log_p - bound, 3)} nats below log p(A)`;
     },
@@ -493,30 +524,40 @@ plates.rungs = {
         { key: "z", label: "where it starts, z", low: -2.5, high: 2.5, step: 0.05, start: 0.2 },
     ],
     value({ k, place, z }) {
-        const M = 2 ** k, m = 1 + Math.round(place * (M - 1)), logits = range(5, -6, M), now = logits[m - 1];
-        const s = sigmoid(now), s_before = m > 1 ? sigmoid(logits[m - 2]) : 1, a = s / s_before, v = 0.35 ** 2;
-        const marginal = v * s + 1 - s, log_r = [-1, 1].map(c => logNormal(z, c * Math.sqrt(s), Math.sqrt(marginal)));
-        const r = log_r.map(l => Math.exp(l - logSumExp(log_r)));
-        const guess = sum([-1, 1].map((c, i) => r[i] * (c + v * Math.sqrt(s) / marginal * (z - Math.sqrt(s) * c))));
-        const model = m === 1 ? [guess, Math.exp(-now)] : [
-            (Math.sqrt(s_before) * (1 - a) * guess + Math.sqrt(a) * (1 - s_before) * z) / (1 - s), (1 - s_before) * (1 - a) / (1 - s)];
-        const before = v * s_before + 1 - s_before, truth_var = 1 / (1 / before + a / (1 - a));
-        const truth = [-1, 1].map(c => truth_var * (c * Math.sqrt(s_before) / before + Math.sqrt(a) * z / (1 - a)));
-        const log_q = y => logSumExp([0, 1].map(i => Math.log(r[i]) + logNormal(y, truth[i], Math.sqrt(truth_var))));
-        const ys = range(-6, 6, 2401), each = ys.map(log_q), log_model = y => logNormal(y, model[0], Math.sqrt(model[1]));
-        return { m, kl: 0.005 * sum(ys.map((y, i) => Math.exp(each[i]) * (each[i] - log_model(y)))),
-            model, density: ys.map((_, i) => Math.exp(each[i])), imitation: ys.map(y => Math.exp(log_model(y))) };
+        const M = 2 ** k, m = 1 + Math.round(place * (M - 1)), ys = range(-2.5, 2.5, 401);
+        const { log_q, model, kl } = stepBack(m, M, z);
+        return { m, kl, model, kls: range(1, M, M).map(each => stepBack(each, M, z).kl),
+            density: ys.map(y => Math.exp(log_q(y))), imitation: ys.map(y => Math.exp(logNormal(y, model[0], Math.sqrt(model[1])))) };
     },
-    draw(svg, { k, z }, { m, kl, density, imitation }) {
-        const [box] = boxes(svg, 1, 250), ys = range(-6, 6, 2401), tallest = Math.max(...density, ...imitation);
-        const axes = new Axes(svg, box, [-2.5, 2.5], [0, 1.2 * tallest], `z at level ${m - 1}, from z at level ${m}`, "density");
+    draw(svg, { k, z }, { m, kl, kls, density, imitation }) {
+        const [left, right] = boxes(svg, 2, 250), ys = range(-2.5, 2.5, 401), tallest = Math.max(...density, ...imitation);
+        const axes = new Axes(svg, left, [-2.5, 2.5], [0, 1.4 * tallest], `z at level ${m - 1}`, "density");
         axes.area(ys, density, "posterior");
         axes.line(ys, imitation, "model");
         axes.line([z, z], [0, tallest], "truth dashed");
-        axes.text(-2.4, 1.05 * tallest, "the way back", "posterior", "start");
-        axes.text(-2.4, 0.95 * tallest, "a Gaussian step", "model", "start");
-        return `step ${m} of ${2 ** k}: the Gaussian is off by ${fixed(kl, 4)} nats, its KL`;
+        axes.legend([["the way back", "posterior"], ["a Gaussian step", "model"], [`z at level ${m}`, "truth"]]);
+        const M = kls.length, worst = Math.max(...kls), steps = new Axes(svg, right, [0, M + 1], [0, 1.15 * worst], "step (1 is next to the data)", "nats, KL");
+        if (M > 32) steps.line(range(1, M, M), kls, "model");
+        else kls.forEach((each, i) => steps.dot(i + 1, each, "model", 3));
+        steps.dot(m, kl, "truth", 5);
+        return `step ${m} of ${M}: the Gaussian is off by ${fixed(kl, 4)} nats, its KL; the worst step, ${1 + kls.indexOf(worst)}, by ${fixed(worst, 4)}`;
     },
 };
+
+/* Of step m of M, from z: the way back, a mixture of two Gaussians, log_q; the model's Gaussian; and their KL. */
+function stepBack(m, M, z) {
+    const logits = range(5, -6, M), now = logits[m - 1], s = sigmoid(now), s_before = m > 1 ? sigmoid(logits[m - 2]) : 1;
+    const a = s / s_before, v = 0.35 ** 2, marginal = v * s + 1 - s, bumps = [-1, 1];
+    const log_r = bumps.map(c => logNormal(z, c * Math.sqrt(s), Math.sqrt(marginal))), r = log_r.map(l => Math.exp(l - logSumExp(log_r)));
+    const guess = sum(bumps.map((c, i) => r[i] * (c + v * Math.sqrt(s) / marginal * (z - Math.sqrt(s) * c))));
+    const model = m === 1 ? [guess, Math.exp(-now)] : [
+        (Math.sqrt(s_before) * (1 - a) * guess + Math.sqrt(a) * (1 - s_before) * z) / (1 - s), (1 - s_before) * (1 - a) / (1 - s)];
+    const before = v * s_before + 1 - s_before, variance = 1 / (1 / before + a / (1 - a)), sd = Math.sqrt(variance);
+    const means = bumps.map(c => variance * (c * Math.sqrt(s_before) / before + Math.sqrt(a) * z / (1 - a)));
+    const log_q = y => logSumExp([0, 1].map(i => Math.log(r[i]) + logNormal(y, means[i], sd)));
+    const ys = range(means[0] - 8 * sd, means[1] + 8 * sd, 301), log_qs = ys.map(log_q);
+    const kl = (ys[1] - ys[0]) * sum(ys.map((y, i) => Math.exp(log_qs[i]) * (log_qs[i] - logNormal(y, model[0], Math.sqrt(model[1])))));
+    return { log_q, model, kl };
+}
 
 })();
