@@ -53,6 +53,10 @@ PLATES = {  # of each chapter: the plate, the cell below which it stands, and it
         ("draws", "humps", "Which q needs the fewest draws? Move it, and watch the bound rise with S."),
         ("humps", "humps", "Where do the two humps weigh the same? Move x between the arms."),
     ],
+    "06_vae.ipynb": [
+        ("digit", "manifold", "What lies between a four and a nine? Walk about the plane."),
+        ("guess", "three", "Can you guess better than the encoder? Pick a digit, and move q until the gap is least."),
+    ],
     "appendix_b_time_diffusion.ipynb": [
         ("rungs", "leap", "How many steps until every step back is nearly a Gaussian? Find the worst step."),
     ],
@@ -200,8 +204,8 @@ def with_plates(notebook, plates):
             f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
         )
         html = f'<figure class="plate" data-plate="{name}"><figcaption>{words}</figure>'
-        files = [name] if (HERE / "plates" / f"{name}.js").is_file() else []  # a few models are given by formulas alone
-        files += ["plates"] if name == plates[-1][0] else []
+        files = sorted(path.stem for path in (HERE / "plates").glob(f"{name}*.js"))  # none, where formulas say all
+        files += ["plates", "chapters"] if name == plates[-1][0] else []
         scripts = [f'<script defer src="../_static/plates/{file}.js"></script>' for file in files]
         plate = {"cell_type": "markdown", "id": f"plate-{name}", "metadata": {}, "source": "\n".join([html, *scripts])}
         notebook["cells"].insert([cell["id"] for cell in notebook["cells"]].index(below) + 1, plate)

@@ -14,7 +14,7 @@ from jax.scipy.stats import norm
 from scipy import stats
 
 import vaejax as vj
-from vaejax import gmm, linear_gaussian
+from vaejax import gmm, linear_gaussian, vae
 from vaejax.book import data
 
 jax.config.update("jax_enable_x64", True)
@@ -131,6 +131,28 @@ def rungs(k, place, z):
     m = 1 + int(np.floor(place * (M - 1) + 0.5))
     steps = [step_back(each, M, z) for each in range(1, M + 1)]
     return {"m": m, "kl": steps[m - 1][0], "model": steps[m - 1][1], "kls": [kl for kl, _ in steps]}
+
+
+LONG = vj.load(
+    data.path("digits_vae.npz"),
+    {name: vae.init(jax.random.key(0), 784, L, hidden=(200, 200)) for name, L in (("map", 2), ("many", 50))},
+)["map"]
+
+
+def digit(z1, z2):
+    return {"picture": vae.decode(LONG, jnp.array([z1, z2])), "beyond": stats.chi2.sf(z1**2 + z2**2, 2)}
+
+
+def guess(which, right, up, wide):
+    """log p(x) by a fine grid over all the plane, and the bound by more nodes."""
+    greys = data.load("digits").test_xs[[61, 161, 261, 361, 461, 561, 661, 761]]
+    x = (np.random.default_rng(0).random(greys.shape) < greys)[which].astype(np.float32)
+    low, high = jnp.full(2, -5.0), jnp.full(2, 5.0)
+    (log_p,) = vj.log_likelihood_on_grid(vae.make_vae(), LONG, x[None], low=low, high=high, num_points=1000)
+    mean, scale = LONG.encoder(x)
+    q = mean + scale * jnp.array([right, up]), scale * 2**wide
+    bound = vj.elbo(vae.log_joint, LONG, x, vj.quadrature_nodes(*q, 20))
+    return {"log_p": log_p, "bound": bound, "gap": log_p - bound, "at": q[0], "sd": q[1]}
 
 
 def step_back(m, M, z):

@@ -38,7 +38,7 @@ def test_stored_data_are_those_of_the_library(plate):
     for key, value in fresh.items():
         kept, scale = stored[key], np.abs(np.asarray(value, float)).max()
         if isinstance(kept, str):
-            kept = plates.unpack(kept).reshape(np.shape(value))
+            kept = plates.unpack(kept, value.dtype).reshape(np.shape(value))
         np.testing.assert_allclose(kept, value, rtol=0, atol=1e-3 * scale, err_msg=f"{key}: run make plates")
 
 

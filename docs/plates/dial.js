@@ -1,1 +1,1 @@
-(window.PLATES ??= {}).dial = {"log_joints":[-8.6764879,-10.309216]};
+(window.PLATES ??= {}).dial = {"log_joints":[-8.676488,-10.30922]};

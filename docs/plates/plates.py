@@ -9,9 +9,12 @@ import base64
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from vaejax import linear_gaussian
+import vaejax as vj
+from vaejax import linear_gaussian, vae
 from vaejax.book import data
 
 HERE = Path(__file__).parent
@@ -75,19 +78,76 @@ def latents():
     }
 
 
-PLATES = [bell, dial, touch, frames, line, latents]
+def long_map():
+    """Chapter 6, `long`: the networks with two latents that were trained for long."""
+    like = {name: vae.init(jax.random.key(0), 784, L, hidden=(200, 200)) for name, L in (("map", 2), ("many", 50))}
+    return vj.load(data.path("digits_vae.npz"), like)["map"]
+
+
+def digit():
+    """Chapter 6, `manifold`: the decoder, and the codes of 200 new digits.
+
+    Training has silenced most units of the first layer: they stay so near zero, where silu is a straight line, that
+    together they are one linear map of z. So the second layer sees the others, then z itself.
+    """
+    nets, digits = long_map(), data.load("digits")
+    (K1, b1), (K2, b2), (K3, b3) = [
+        (np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float))
+        for layer in (*nets.decoder.hidden, nets.decoder.out)
+    ]
+    plane = np.stack(np.meshgrid(*[np.linspace(-4, 4, 33)] * 2), -1).reshape(-1, 2)
+    units = (plane @ K1 + b1) / (1 + np.exp(-plane @ K1 - b1))  # silu
+    used = np.ptp(units, 0) > 0.01
+    *straight, offset = np.linalg.lstsq(np.c_[plane, np.ones(len(plane))], units[:, ~used] @ K2[~used], rcond=None)[0]
+    unit = np.abs(K3).max(0) / 32767
+    return {
+        "first": K1[:, used],
+        "first_bias": b1[used],
+        "second": np.concatenate([K2[used], straight]).astype("<f4"),
+        "second_bias": b2 + offset,
+        "out": np.round(K3 / unit).astype("<i2")[:, :392],
+        "unit": unit,
+        "bias": b3,
+        "codes": np.asarray(jax.vmap(nets.encoder)(digits.test_xs[::5])[0]).round(2),
+        "labels": digits.test_labels[::5],
+    }
+
+
+def digit_lower():
+    """The rest of `digit`: the last layer's half for the lower half of the picture."""
+    kernel = np.asarray(long_map().decoder.out.kernel[...], float)
+    return {"out": np.round(kernel / (np.abs(kernel).max(0) / 32767)).astype("<i2")[:, 392:]}
+
+
+def guess():
+    """Chapter 6, `three`, for long["map"]: eight new digits, the encoder's q, and where the posterior lies, six sds."""
+    nets, greys = long_map(), data.load("digits").test_xs[[61, 161, 261, 361, 461, 561, 661, 761]]
+    xs = (np.random.default_rng(0).random(greys.shape) < greys).astype(np.float32)
+    means, scales = jax.vmap(nets.encoder)(xs)
+    coarse = vj.grid_nodes(jnp.full(2, -4.5), jnp.full(2, 4.5), 150).z
+    peaks = coarse[vae.log_joint.all_pairs(nets, xs, coarse).argmax(0)]
+    centres, reaches = [], []
+    for x, peak in zip(xs, peaks, strict=True):
+        z = vj.grid_nodes(peak - 1, peak + 1, 150).z
+        posterior = jax.nn.softmax(vae.log_joint.all_pairs(nets, x[None], z)[:, 0])
+        centres.append(posterior @ z)
+        reaches.append(6 * jnp.sqrt(posterior @ (z - centres[-1]) ** 2))
+    return {"xs": xs, "means": means, "scales": scales, "centres": centres, "reaches": reaches}
+
+
+PLATES = [bell, dial, touch, frames, line, latents, digit, digit_lower, guess]
 
 
 def pack(value):
-    """Numbers as a list, to eight digits; whole numbers of 16 bits, many, as text."""
-    if value.dtype == "<i2":
+    """Numbers as a list, to seven digits; where they are many, their bytes as text."""
+    if value.size > 8_000:
         return base64.b64encode(value.tobytes()).decode("ascii")
-    return np.vectorize(lambda x: float(f"{x:.8g}"), otypes=[float])(value).tolist()
+    return np.vectorize(lambda x: float(f"{x:.7g}"), otypes=[float])(value).tolist()
 
 
-def unpack(text):
+def unpack(text, dtype):
     """The numbers that `pack` has written as text."""
-    return np.frombuffer(base64.b64decode(text), "<i2")
+    return np.frombuffer(base64.b64decode(text), dtype)
 
 
 def as_script(plate):
