@@ -86,7 +86,7 @@ def test_a_plate_is_played_by_keyboard_and_by_touch(open_plate, name):
         before = figure.locator("svg").inner_html()
         slider.press("ArrowRight")
         assert figure.locator("svg").inner_html() != before and slider.get_attribute("aria-valuetext")
-    words, hold = figure.locator("output"), figure.locator(".hold")
+    words, hold = figure.locator("output"), figure.locator(".hold").first
     if hold.count():
         said = words.text_content()
         figure.locator("svg").scroll_into_view_if_needed()

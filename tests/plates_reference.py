@@ -144,12 +144,11 @@ def digit(z1, z2):
 
 
 def guess(which, right, up, wide):
-    """log p(x) by a fine grid over all the plane, and the bound by more nodes."""
-    greys = data.load("digits").test_xs[[61, 161, 261, 361, 461, 561, 661, 761]]
+    """log p(x) by a finer and wider grid, and the bound by more nodes."""
+    greys = data.load("digits").test_xs[[61, 173, 261, 361, 461, 561, 661, 761]]
     x = (np.random.default_rng(0).random(greys.shape) < greys)[which].astype(np.float32)
-    low, high = jnp.full(2, -5.0), jnp.full(2, 5.0)
-    (log_p,) = vj.log_likelihood_on_grid(vae.make_vae(), LONG, x[None], low=low, high=high, num_points=1000)
     mean, scale = LONG.encoder(x)
+    (log_p,) = vj.log_likelihood_on_grid(vae.make_vae(), LONG, x[None], low=mean - 1, high=mean + 1, num_points=300)
     q = mean + scale * jnp.array([right, up]), scale * 2**wide
     bound = vj.elbo(vae.log_joint, LONG, x, vj.quadrature_nodes(*q, 20))
     return {"log_p": log_p, "bound": bound, "gap": log_p - bound, "at": q[0], "sd": q[1]}

@@ -328,13 +328,15 @@ plates.draws = {
 /* The logits of the 784 pixels, by the decoder that chapter 6 calls long["map"]; its last layer lies in two files. */
 function decode(z) {
     const silu = list => list.map(u => u * sigmoid(u));
-    const layer = (from, kernel, biases) => biases.map((bias, j) => from.reduce((total, u, i) => total + u * kernel[i * biases.length + j], bias));
-    const { first, first_bias, second_bias, unit, bias } = PLATES.digit, logits = new Float64Array(784);
-    const hidden = silu(layer([...silu(layer(z, first.flat(), first_bias)), ...z], unpack("digit", "second", Float32Array), second_bias));
-    [unpack("digit", "out"), unpack("digit_lower", "out")].forEach((out, half) => hidden.forEach((u, i) => {
-        for (let d = 0; d < 392; d++) logits[392 * half + d] += u * out[392 * i + d];
-    }));
-    return logits.map((u, d) => bias[d] + unit[d] * u);
+    const times = (from, kernel, n) => {  // from @ kernel, of n columns
+        const to = new Float64Array(n);
+        for (let i = 0; i < from.length; i++) for (let j = 0; j < n; j++) to[j] += from[i] * kernel[n * i + j];
+        return [...to];
+    };
+    const { first, first_bias, second_bias, unit, bias } = PLATES.digit;
+    const lively = silu(times(z, first.flat(), first_bias.length).map((u, j) => u + first_bias[j]));
+    const hidden = silu(times([...lively, ...z], unpack("digit", "second", Float32Array), 200).map((u, j) => u + second_bias[j]));
+    return ["digit", "digit_lower"].flatMap(half => times(hidden, unpack(half, "out"), 392)).map((u, d) => bias[d] + unit[d] * u);
 }
 
 plates.digit = {
@@ -342,7 +344,7 @@ plates.digit = {
         { key: "z1", label: "z₁", low: -3, high: 3, step: 0.02, start: 0.6 },
         { key: "z2", label: "z₂", low: -3, high: 3, step: 0.02, start: -0.8 },
     ],
-    value: ({ z1, z2 }) => ({ picture: [...decode([z1, z2])].map(sigmoid), beyond: Math.exp(-0.5 * (z1 * z1 + z2 * z2)) }),
+    value: ({ z1, z2 }) => ({ picture: decode([z1, z2]).map(sigmoid), beyond: Math.exp(-0.5 * (z1 * z1 + z2 * z2)) }),
     draw(svg, { z1, z2 }, { picture, beyond }) {
         const [left, right] = pair(svg, 300, 0.6), { codes, labels } = PLATES.digit;
         const plane = new Axes(svg, left, [-3, 3], [-3, 3], "", "z, and codes of new digits", { bare: true });
@@ -365,13 +367,13 @@ const nodes = {  // Gauss and Hermite: seven places with weights, for the mean o
     at: [-3.7504397177, -2.3667594107, -1.1544053947, 0, 1.1544053947, 2.3667594107, 3.7504397177],
     weight: [0.0005482688560, 0.0307571239676, 0.2401231786050, 0.4571428571429, 0.2401231786050, 0.0307571239676, 0.0005482688560],
 };
-const hills = {};  // the posterior of each digit that was looked at, on 31 x 31 places around it
+const hills = {};  // the posterior of each digit that was looked at, on 25 x 25 places around it
 
 plates.guess = {
     controls: [
-        { key: "which", label: "which new digit", low: 0, high: 7, step: 1, start: 0 },
-        { key: "right", label: "q to the right", low: -9, high: 9, step: 0.1, start: 0 },
-        { key: "up", label: "q upwards", low: -9, high: 9, step: 0.1, start: 0 },
+        { key: "which", label: "which new digit", low: 0, high: 7, step: 1, start: 3 },
+        { key: "right", label: "q to the right", low: -6, high: 6, step: 0.1, start: 0 },
+        { key: "up", label: "q upwards", low: -6, high: 6, step: 0.1, start: 0 },
         { key: "wide", label: "width of q, times", low: -1.5, high: 1.5, step: 0.05, start: 0, say: w => fixed(2 ** w) },
     ],
     value({ which, right, up, wide }) {
@@ -386,10 +388,10 @@ plates.guess = {
     draw(svg, { which }, { log_p, bound, gap, at, sd, heat }) {
         const [left, side] = pair(svg, 300, 0.6), { xs, means, scales, centres, reaches } = PLATES.guess;
         const [xrange, yrange] = [0, 1].map(l => [-1, 1].map(way => way * Math.max(
-            way * (means[which][l] + 9.5 * way * scales[which][l]), way * (centres[which][l] + way * reaches[which][l]))));
-        const plane = new Axes(svg, left, xrange, yrange, "", "z; in the ellipse 95 % of q", { bare: true }), step = reaches[which].map(r => r / 15);
+            way * (means[which][l] + 6.5 * way * scales[which][l]), way * (centres[which][l] + way * reaches[which][l]))));
+        const plane = new Axes(svg, left, xrange, yrange, "", "z; in the ellipse 95 % of q", { bare: true }), step = reaches[which].map(r => r / 12);
         heat.forEach((p, i) => { if (p > 0.01) plane.cell(
-            centres[which][0] + step[0] * (Math.floor(i / 31) - 15), centres[which][1] + step[1] * (i % 31 - 15), ...step, "posterior", 0.9 * p); });
+            centres[which][0] + step[0] * (Math.floor(i / 25) - 12), centres[which][1] + step[1] * (i % 25 - 12), ...step, "posterior", 0.9 * p); });
         plane.ellipse(means[which], [scales[which][0] ** 2, 0, scales[which][1] ** 2], "truth dashed", 2.4477);
         plane.ellipse(at, [sd[0] ** 2, 0, sd[1] ** 2], "model", 2.4477);
         plane.handle(...at, "model");
@@ -405,9 +407,9 @@ plates.guess = {
 };
 
 function hillOf(x, centre, reach) {
-    const steps = range(-1, 1, 31), joints = steps.flatMap(u => steps.map(v => pixelJoint(x, [centre[0] + u * reach[0], centre[1] + v * reach[1]])));
+    const steps = range(-1, 1, 25), joints = steps.flatMap(u => steps.map(v => pixelJoint(x, [centre[0] + u * reach[0], centre[1] + v * reach[1]])));
     const top = Math.max(...joints);
-    return { log_p: logSumExp(joints) + Math.log(reach[0] * reach[1] / 225), heat: joints.map(j => Math.exp(j - top)) };
+    return { log_p: logSumExp(joints) + Math.log(reach[0] * reach[1] / 144), heat: joints.map(j => Math.exp(j - top)) };
 }
 
 // ---- appendix B: the steps of the ladder

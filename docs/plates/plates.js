@@ -24,7 +24,7 @@ const fixed = (x, digits = 2) => (Math.abs(x) < 0.5 * 10 ** -digits ? 0 : x).toF
 const unpacked = {};
 function unpack(name, key, Type = Int16Array) {
     const bytes = () => Uint8Array.from(atob(PLATES[name][key]), letter => letter.charCodeAt(0));
-    return unpacked[`${name} ${key}`] ??= Float64Array.from(new Type(bytes().buffer));
+    return unpacked[`${name} ${key}`] ??= new Type(bytes().buffer);
 }
 
 // ---- drawing: one <svg>, in pixels of the page, so that letters keep their size on a phone
@@ -145,6 +145,7 @@ function show(figure) {
     const form = document.createElement("div"), words = document.createElement("output");
     const svg = element("svg", { role: "img", "aria-label": figure.querySelector("figcaption").textContent });
     const draw = () => {
+        svg.drawnAt = svg.clientWidth;
         svg.replaceChildren();
         words.textContent = plate.draw(svg, settings, plate.value(settings));
     };
@@ -189,7 +190,7 @@ function show(figure) {
     words.setAttribute("aria-live", "polite");
     figure.append(svg, words, form);
     draw();
-    new ResizeObserver(() => { if (svg.clientWidth !== svg.drawnAt) { svg.drawnAt = svg.clientWidth; draw(); } }).observe(figure);
+    new ResizeObserver(() => { if (svg.clientWidth !== svg.drawnAt) draw(); }).observe(figure);
 }
 
 window.plate = {
