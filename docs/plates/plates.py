@@ -124,14 +124,12 @@ def guess():
     nets, greys = long_map(), data.load("digits").test_xs[[61, 173, 261, 361, 461, 561, 661, 761]]
     xs = (np.random.default_rng(0).random(greys.shape) < greys).astype(np.float32)
     means, scales = jax.vmap(nets.encoder)(xs)
-    coarse = vj.grid_nodes(jnp.full(2, -4.5), jnp.full(2, 4.5), 150).z
-    peaks = coarse[vae.log_joint.all_pairs(nets, xs, coarse).argmax(0)]
     centres, reaches = [], []
-    for x, peak in zip(xs, peaks, strict=True):
-        z = vj.grid_nodes(peak - 1, peak + 1, 150).z
+    for x, mean, scale in zip(xs, means, scales, strict=True):
+        z = vj.grid_nodes(mean - 12 * scale, mean + 12 * scale, 80).z
         posterior = jax.nn.softmax(vae.log_joint.all_pairs(nets, x[None], z)[:, 0])
         centres.append(posterior @ z)
-        reaches.append(6 * jnp.sqrt(posterior @ (z - centres[-1]) ** 2))
+        reaches.append(6 * jnp.sqrt(posterior @ (z - centres[-1][None]) ** 2))
     return {"xs": xs, "means": means, "scales": scales, "centres": centres, "reaches": reaches}
 
 
