@@ -203,7 +203,7 @@ def with_plates(notebook, plates):
         words = (
             f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
         )
-        html = f'<figure class="plate" data-plate="{name}"><figcaption>{words}</figure>'
+        html = f'<figure class="plate" id="plate-{name}" data-plate="{name}"><figcaption>{words}</figure>'
         files = sorted(path.stem for path in (HERE / "plates").glob(f"{name}*.js"))  # none, where formulas say all
         files += ["plates", "chapters"] if name == plates[-1][0] else []
         scripts = [f'<script defer src="../_static/plates/{file}.js"></script>' for file in files]
