@@ -64,7 +64,7 @@ plates.dial = {
         axes.line([posterior, posterior], [log_p - 3, log_p], "posterior dashed");
         axes.text(posterior + 0.015, log_p - 1.9, "the posterior's r", "posterior", "start");
         axes.text(0.9, this.value({ r: 0.9 }).bound, "bound", "model", "end", 14);
-        axes.text(r + 0.015, (bound + log_p) / 2, "KL", "posterior", "start", 4);
+        if (gap > 0.1) axes.text(r + 0.015, (bound + log_p) / 2, "KL", "posterior", "start", 4);
         axes.line([r, r], [bound, log_p], "gap");
         axes.handle(r, bound, "model");
         return `bound ${fixed(bound, 3)} = fit ${fixed(fit, 3)} + entropy ${fixed(entropy, 3)}; the gap, KL(q ‖ posterior), is ${fixed(gap, 3)} nats`;
@@ -235,7 +235,7 @@ plates.places = {
         axes.dot(2 * peak, peak, "model", 5);
         axes.dot(2 * mean, mean, "posterior", 5);
         axes.handle(x1, x2, "data");
-        axes.legend([["x, in rings of equal noise", "data"], ["nearest, as PCA has it", "truth"]], true, true);
+        axes.legend([["x, in rings of equal noise", "data"], ["nearest, as PCA has it", "truth"]], { right: true, down: left.height - 27 });
         const bells = new Axes(svg, right, [-3, 3], [0, 1.15], "z", "density, relative to its peak");
         const bell = (m, s, kind) => bells.line(range(m - 6 * s, m + 6 * s, 241), range(-6, 6, 241).map(u => Math.exp(-0.5 * u * u)), kind);
         bells.line([foot, foot], [0, 2], "truth dashed");
@@ -312,12 +312,12 @@ plates.draws = {
         const humps = new Axes(svg, one, [-4, 4], [0, 3.5], "z", "density");
         humps.area(zs, joints, "posterior");
         humps.line(zs, zs.map(z => Math.exp(logNormal(z, mu, sd))), "model");
-        humps.legend([["posterior of A", "posterior"], ["q", "model"]], true);
+        humps.legend([["posterior of A", "posterior"], ["q", "model"]], { right: true });
         const low = Math.max(Math.min(...bounds), log_p - 30), axes = new Axes(svg, two, [0, 3], [low - 1, log_p + 0.15 * (log_p - low) + 0.5], "draws S", "nats", { say: t => t % 1 ? "" : short(t) });
         axes.line([0, 3], [log_p, log_p], "truth");
         axes.line([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map(Math.log10), bounds, "model");
         axes.text(2.9, log_p, "log p(A)", "truth", "end", -5);
-        axes.text(2.9, log_p, "bound", "model", "end", 18);
+        axes.text(2.9, bounds.at(-1), "bound", "model", "end", 18);
         axes.dot(Math.log10(Math.round(10 ** log_S)), bound, "model", 6);
         return `the bound with ${Math.round(10 ** log_S)} draws is ${fixed(bound, 3)}, which is ${fixed(log_p - bound, 3)} nats below log p(A)`;
     },
@@ -395,8 +395,9 @@ plates.guess = {
         plane.ellipse(means[which], [scales[which][0] ** 2, 0, scales[which][1] ** 2], "truth dashed", 2.4477);
         plane.ellipse(at, [sd[0] ** 2, 0, sd[1] ** 2], "model", 2.4477);
         plane.handle(...at, "model");
-        plane.legend([["posterior", "posterior"], ["encoder's q", "truth"], ["your q", "model"]]);
-        new Axes(svg, side, [0, 1], [0, 1], "", "x", { bare: true }).image(xs[which], 28, 0, 0, 1, 1);
+        const digit = new Axes(svg, side, [0, 1], [0, 1], "", "x", { bare: true });
+        digit.image(xs[which], 28, 0, 0, 1, 1);
+        digit.legend([["posterior", "posterior"], ["encoder's q", "truth"], ["your q", "model"]], { down: side.height + 18 });
         return `log p(x) ${fixed(log_p)}, bound ${fixed(bound)}: the gap, KL(q ‖ posterior), is ${fixed(gap)} nats`;
     },
     drag(z1, z2, { which }) {

@@ -72,10 +72,10 @@ class Axes {
     text(x, y, text, kind, anchor = "middle", dy = -8) {
         this.inside.append(element("text", { class: `word ${kind}`, x: this.toX(x), y: this.toY(y) + dy, "text-anchor": anchor }, text));
     }
-    legend(rows, right = false, low = false) {  // names in the colours of what they name
-        const { left, top, width, height } = this.box, first = low ? top + height + 7 - 17 * rows.length : top + 18;
+    legend(rows, { right = false, down = 18 } = {}) {  // names in the colours of what they name
+        const { left, top, width } = this.box;
         rows.forEach(([text, kind], i) =>
-            this.label(right ? left + width - 8 : left + 8, first + 17 * i, text, `word ${kind}`, right ? "end" : "start"));
+            this.label(right ? left + width - 8 : left + 8, top + down + 17 * i, text, `word ${kind}`, right ? "end" : "start"));
     }
     line(xs, ys, kind) {
         const points = xs.map((x, i) => `${this.toX(x).toFixed(1)},${clamp(this.toY(ys[i]), -1e4, 1e4).toFixed(1)}`);
