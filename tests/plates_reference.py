@@ -66,7 +66,10 @@ def frames(steps, first, second):
         params, _ = vj.em_step(gmm.GMM, params, xs)
     resp = jax.vmap(gmm.responsibilities, (None, 0))(params, xs)[:, 1]
     nats = jax.vmap(gmm.log_prob, (None, 0))(params, xs).mean()
-    return {"nats": nats, "means": params.mu, "shares": jnp.exp(params.log_pi), "resp": resp}
+    best = RULER
+    for _ in range(60):
+        best, bound = vj.em_step(gmm.GMM, best, xs)
+    return {"nats": nats, "means": params.mu, "shares": jnp.exp(params.log_pi), "resp": resp, "best": bound}
 
 
 def line(angle):

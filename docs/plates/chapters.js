@@ -117,9 +117,9 @@ plates.frames = {
             walk = weigh(xs, kinds);
             path.push(kinds.map(k => k.mean));
         }
-        return { nats: walk.nats, means: kinds.map(k => k.mean), covs: kinds.map(k => k.cov), shares: kinds.map(k => k.share), resp: walk.resp, path };
+        return { nats: walk.nats, means: kinds.map(k => k.mean), covs: kinds.map(k => k.cov), shares: kinds.map(k => k.share), resp: walk.resp, path, best: PLATES.frames.best };
     },
-    draw(svg, settings, { nats, means, covs, shares, resp, path }) {
+    draw(svg, settings, { nats, means, covs, shares, resp, path, best }) {
         const [box] = boxes(svg, 1, 300), axes = new Axes(svg, box, [1, 5.9], [36, 104], "duration (minutes)", "wait (minutes)");
         PLATES.frames.xs.forEach(([x, y], i) => {
             axes.dot(x, y, "quiet", 3.2);
@@ -132,7 +132,7 @@ plates.frames = {
             axes.handle(...path[0][k], k ? "second" : "first");
         });
         const unsure = resp.filter(r => r > 0.1 && r < 0.9).length;
-        return `${fixed(nats, 3)} nats per eruption (the highest end known is −4.155); pink has ${fixed(100 * shares[1], 0)} % of them; EM is less than 90 % sure of ${unsure}`;
+        return `${fixed(nats, 3)} nats per eruption (the highest end known is ${fixed(best, 3)}); pink has ${fixed(100 * shares[1], 0)} % of them; EM is less than 90 % sure of ${unsure}`;
     },
     drag(x, y, settings) {  // the nearer start moves to the nearest eruption, and EM begins anew
         const xs = PLATES.frames.xs, away = ([u, v]) => ((x - u) / 4.9) ** 2 + ((y - v) / 68) ** 2;

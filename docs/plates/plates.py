@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import vaejax as vj
-from vaejax import linear_gaussian, vae
+from vaejax import gmm, linear_gaussian, vae
 from vaejax.book import data
 
 HERE = Path(__file__).parent
@@ -51,9 +51,12 @@ def touch():
 
 
 def frames():
-    """Chapter 2, `em-by-hand`: the eruptions, from short to long, so that a slider can name one."""
+    """Chapter 2, `em-by-hand`: the eruptions, from short to long, so that a slider can name one, and where EM ends."""
     xs = data.load("old_faithful").xs
-    return {"xs": xs[np.lexsort(xs.T[::-1])]}
+    shares, means, covs = map(np.array, by_ruler())
+    start = gmm.GMMParams(*map(jnp.float32, (np.log(shares), means, np.linalg.cholesky(covs))))
+    _, bounds = vj.em(gmm.GMM, start, xs, num_steps=100)
+    return {"xs": xs[np.lexsort(xs.T[::-1])], "best": bounds[-1]}
 
 
 def line():
