@@ -6,9 +6,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.graphs import ARROW, arrow, empty, node, plate
-from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at
-
-TEN = ["#0072b2", "#d55e00", "#00876c", "#cc4c9a", "#8c6d1f", "#7b3fa0", "#c1272d", "#3f4a52", "#1ca3c4", "#6b8e00"]
+from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TEN, TRUTH, ellipse, name_at
 
 
 def amortised():
