@@ -262,7 +262,7 @@ def test_touching_has_a_panel_for_each_step_from_dot_to_peak():
         assert [tuple(mark.get_xydata()[0]) for mark in marks] == [(start, dot), (end, peak)]
         lift, *names = ax.texts
         assert (lift.xyann, lift.xy) == ((end, peak), (end, 1)), "up, from the peak to log p"
-        assert [text.get_text() for text in names] == ["touch", "peak", r"$\log p$", "bound"]
+        assert [text.get_text() for text in names] == ["touch: E-step", "peak: M-step", r"$\log p$", "bound"]
         assert ax.get_xlim()[0] < start < end < ax.get_xlim()[1] and ax.get_ylim()[0] < dot < 1 < ax.get_ylim()[1]
 
 

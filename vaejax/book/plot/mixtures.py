@@ -107,8 +107,8 @@ def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long wa
         ax.set(xlabel=xlabel, xlim=(start - 0.3 * step, end + step), ylim=(low - 0.3 * rise, again + 0.25 * rise))
         ax.set_title(f"From {start:.1f} to {end:.1f} minutes", loc="left")
         for name, place, shift, colour in (
-            ("touch", (start, low), (8, -12), TRUTH),
-            ("peak", (end, high), (0, -18), MODEL),
+            ("touch: E-step", (start, low), (8, -12), TRUTH),
+            ("peak: M-step", (end, high), (-14, -18), MODEL),
             (r"$\log p$", (end + step / 2, np.interp(end + step / 2, x, log_p)), (4, 6), TRUTH),
             ("bound", (end + step / 2, np.interp(end + step / 2, x, bound)), (-6, -14), MODEL),
         ):
