@@ -82,7 +82,7 @@ def ways_back(x, heights, names, *, seen):
         tops = [k for k in range(1, len(x) - 1) if height[k] > max(0.1, height[k - 1]) and height[k] >= height[k + 1]]
         ax.plot(x, height, color=MODEL, linestyle=DASHES[::-1][i % 3], linewidth=2)
         name_at(ax, name, (x[tops[0]], height[tops[0]]), (0, 5), MODEL)  # over its leftmost bump
-    ax.axvline(seen, color=QUIET, linewidth=1, zorder=0)
+    ax.axvline(seen, 0, 0.8, color=QUIET, linewidth=1, zorder=0)
     ax.set(xlabel=f"$x$, given $z_m = {seen:g}$", yticks=[], ylim=(0, 1.15), xlim=(-2.2, 2.2))
     ax.spines["left"].set_visible(False)
     ax.set_title("Only the way back from a small step is a bell", loc="left")
