@@ -29,12 +29,12 @@ lab: .venv/ready ## open the chapters in JupyterLab
 	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
 
-test: .venv/ready-dev ## run every notebook as a test, and the tests of the module
+test: .venv/ready-dev ## run every chapter as a test, and the tests of the module
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
-test-long: .venv/ready-dev ## what takes longer: killed fits, full disks, several devices, the graders on a whole corpus
+test-long: .venv/ready-dev ## the other notebooks, and what takes longer: killed fits, several devices, the grader on a whole corpus
 	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
-	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 --dist loadfile tests
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 --dist loadfile
 
 test-all: test test-long ## both, as CI does
 

@@ -1,6 +1,7 @@
-"""While a chapter is tested, no kernel of vaejax may compile twice: see tests/compile_guard.py.
+"""How notebooks are tested: which of them by `make test`, and that no kernel of vaejax compiles twice in a chapter.
 
-Problem sets are free to: a student's function that fits makes its objective anew at each call.
+`make test` runs chapters, appendices and the companion; answers, problem sets and side roads are left to
+`make test-long`. Problem sets may compile twice: a student's function that fits makes its objective anew at each call.
 """
 
 import os
@@ -9,6 +10,12 @@ from pathlib import Path
 import pytest
 
 GUARD = str(Path(__file__).parent / "tests" / "compile_guard.py")
+
+
+def pytest_itemcollected(item):
+    folders = {"answers", "assignments"} & set(item.path.parts)
+    if item.path.suffix == ".ipynb" and (folders or item.path.stem.startswith("side_roads")):
+        item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(tryfirst=True)

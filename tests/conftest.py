@@ -1,7 +1,7 @@
 """Unit tests run in float64, and a silent broadcast between arrays of different rank is an error.
 
-`make test` leaves out what is marked `long`: tests that start processes, fill disks, kill fits and grade problem sets.
-`make test-long` runs those, and `make test-all` both.
+`make test` leaves out what is marked `long`: tests that start processes, fill disks, kill fits and grade problem sets,
+and slow ones that notice no mistake of tests/mutants alone. `make test-long` runs those, and `make test-all` both.
 """
 
 import os
@@ -36,6 +36,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("vaejax")
 
 SLOWEST_FIRST = ("06_vae", "appendix", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
+COMPILED_IN_HASTE = "test_bounds", "test_vae"
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_more_than_one_file_in_memory():
+def each_file_compiles_as_suits_it(request):
+    """Where hundreds of programs run once each, XLA need not optimise them; in float32 they are as users have them."""
+    in_haste = request.module.__name__ in COMPILED_IN_HASTE and not IN_FLOAT32
+    jax.config.update("jax_disable_most_optimizations", in_haste)
     yield
-    jax.clear_caches()
+    jax.clear_caches()  # no more than one file in memory

@@ -15,6 +15,12 @@ def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+def test_to_import_the_figures_sets_their_look():
+    look = {"axes.spines.top": False, "figure.constrained_layout.use": True, "image.cmap": "cividis"}
+    assert {key: mpl.rcParams[key] for key in look} == look and mpl.rcParamsDefault["axes.spines.top"]
+    assert mpl.rcParams["axes.prop_cycle"].by_key()["color"][0] == "#0072B2"
+
+
 def test_curve_draws_the_points_and_the_mark():
     ax = plot.curve([1, 2, 3], [4, 5, 4], xlabel="x", ylabel="y", mark=2, mark_label="top").axes[0]
     line, mark = ax.lines

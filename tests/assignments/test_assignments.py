@@ -103,7 +103,7 @@ while True:
 """
 LATE = """
 import ctypes, threading
-threading.Timer(0.3, ctypes.string_at, [0]).start()
+threading.Timer(0.6, ctypes.string_at, [0]).start()
 """
 CHILDREN = """
 import subprocess, time

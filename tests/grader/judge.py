@@ -37,6 +37,7 @@ import vaejax.book.plot  # noqa: F401
 VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
 RESTARTS = 12
+PATIENCE = 1.0  # seconds after a cell, once Python has died: it may die a little later than the cell that kills it
 MEMORY = 12_000_000_000  # bytes, of the judge
 real_rng = np.random.default_rng
 
@@ -99,6 +100,11 @@ class Student:
             self.numbers = known  # what it has not read is sent again
             raise
         return answer
+
+    def outlives(self, seconds):
+        """Gone, if it ends within so many seconds: unasked, it says nothing, so that only its end can be read."""
+        if channel.ready(self.process.reading, False, seconds):
+            raise Gone("it has ended")
 
     def call(self, function, args, kwargs, name=None, what="call"):
         name = name or function._name
@@ -336,6 +342,8 @@ def judge(request):
             for running, cell in enumerate(cells):
                 if running not in removed and cell["kind"] not in ("text", "answer"):
                     shown[running] = judging.run(cell)
+                    if restarts and cell["kind"] == "theirs":
+                        judging.student.outlives(PATIENCE)
             break
         except Gone as reason:
             restarts += 1

@@ -28,7 +28,7 @@ ONE, TWO, THREE, FOUR, FIVE, SIX = (
     for name in ("01_maximum_likelihood", "02_em_gaussian_mixture", "03_pca", "04_linear_gaussian",
                  "05_nonlinear_gaussian", "06_vae")
 )  # fmt: skip
-ONWARD, COMPANION = "chapters/appendix_onward.ipynb", "chapters/companion_misconceptions.ipynb"
+LABELS, COMPANION = "chapters/appendix_a_labels_priors_halves.ipynb", "chapters/companion_misconceptions.ipynb"
 
 LONG = ", of `make test-long`"
 TESTS = {  # where a module has not one file of tests under its own name
@@ -41,17 +41,17 @@ TESTS = {  # where a module has not one file of tests under its own name
 }
 # The chapters that lean on a module, those first that do so most.
 CHAPTERS = {
-    "densities": (ONE, COMPANION, TWO, FOUR, FIVE, SIX, ONWARD),
+    "densities": (ONE, COMPANION, TWO, FOUR, FIVE, SIX, LABELS),
     "nodes": (ONE, TWO, FIVE, COMPANION, FOUR, SIX),
-    "bounds": (ONE, TWO, FIVE, SIX, ONWARD),
-    "expectation": (TWO, FOUR, FIVE, ONWARD),
+    "bounds": (ONE, TWO, FIVE, SIX, LABELS),
+    "expectation": (TWO, FOUR, FIVE, LABELS),
     "gradient_ascent": (ONE, TWO, FIVE, FOUR, SIX),
-    "gmm": (TWO, ONWARD),
-    "gmm_fast": (TWO, ONWARD),
+    "gmm": (TWO, LABELS),
+    "gmm_fast": (TWO, LABELS),
     "gaussian": (TWO,),
     "pca": (THREE, FOUR, COMPANION),
     "linear_gaussian": (FOUR, THREE, COMPANION, SIX),
-    "vae": (COMPANION, SIX, ONWARD),
+    "vae": (COMPANION, SIX, LABELS),
     "book/data": (ONE, FIVE, COMPANION, SIX),
     "book/check": (ONE,),
 }
