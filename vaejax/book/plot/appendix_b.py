@@ -91,8 +91,10 @@ def ways_back(x, heights, names, seen):
         ax.spines["left"].set_visible(False)
         ax.set_title(name, loc="left")
     name_at(axes[0, 0], "way back", (x[heights[0].argmax()], heights[0].max() / heights[0].sum()), (0, 5), MODEL)
-    bell = axes[0, 0].lines[2].get_ydata()
-    name_at(axes[0, 0], "Gaussian", (x[bell.argmax()], bell.max()), (0, -16), TRUTH)
+    ax = axes[0, len(names) // 2]  # where there is room left of it
+    bell = ax.lines[2].get_ydata()
+    at = (bell > 0.75 * bell.max()).argmax()
+    name_at(ax, "Gaussian", (x[at], bell[at]), (-6, 2), TRUTH, ha="right")
     fig.suptitle("Only the way back from a small step is a bell", x=0.01, ha="left")
     return fig
 
