@@ -57,25 +57,34 @@ def em_step(params, xs):
 """
 COV = " + N * C"
 NOISE = "((xs**2).sum(0) - 2 * (W * (xs.T @ z)).sum(1) + jnp.diag(W @ second @ W.T)) / N"
-PREDICT = """
-def predict_last(train, known):
-    mu, cov = np.mean(train, 0), np.cov(np.transpose(train), bias=True)
-    k = np.linalg.solve(cov[:-1, :-1], cov[:-1, -1])
-    mean = {mean}
-    variance = cov[-1, -1] - k @ cov[:-1, -1]
-    return mean, np.full(len(known), {variance})
+GUESS = """
+def guess_missing(params, x):              # through z
+    W, b, psi = in_numpy(params)
+    read = ~np.isnan(x)
+    C = np.linalg.inv(np.eye(W.shape[1]) + W[read].T @ (W[read] / psi[read, None]))
+    z = C @ W[read].T @ ((np.asarray(x, float) - b)[read] / psi[read])
+    mean, cov, doubt = W @ z + b, np.zeros((len(b), len(b))), W @ C @ W.T
+    mean[read] = x[read]
+    cov[np.ix_(~read, ~read)] = {cov}[np.ix_(~read, ~read)]
+    return mean, cov
 """
-FACTOR = """
-def predict_last(train, known):
-    train = jnp.asarray(train, jnp.float32)
-    params, _ = vj.em(linear_gaussian.FACTOR_ANALYSIS, linear_gaussian.init(train, 1), train, num_steps=300)
-    gap = jnp.full((len(known), 1), jnp.nan)
-    z, cov = jax.vmap(linear_gaussian.posterior_moments, (None, 0))(
-        params, jnp.concatenate([jnp.asarray(known), gap], 1))
-    w = params.W[-1]
-    return z @ w + params.b[-1], jnp.einsum("i,nij,j->n", w, cov, w){noise}
+NOISY = "(doubt + np.diag(psi))"
+FILL = """
+def fill_table(table, L):
+    known = {known}
+    params, _ = vj.em(
+        linear_gaussian.FACTOR_ANALYSIS, linear_gaussian.init(known, L), known, num_steps=60, fast=False)
+    z, C = jax.vmap(linear_gaussian.posterior_moments, (None, 0))(params, {given})
+    variance = jnp.einsum("dl,nlk,dk->nd", params.W, C, params.W){noise}
+    read = ~jnp.isnan(table)
+    return jnp.where(read, table, z @ params.W.T + params.b), jnp.where(read, 0, {deviation})
 """
-GUESS = "mu[-1] + (known - mu[:-1]) @ k"
+EXP_PSI = " + jnp.exp(params.log_psi)"
+
+
+def fill(known="table", given="table", noise=EXP_PSI, deviation="jnp.sqrt(variance)"):
+    return {"fill": FILL.format(known=known, given=given, noise=noise, deviation=deviation)}
+
 
 # name -> {solution cell: its code}; every other cell holds the solution of the source notebook
 RIGHT = {
@@ -131,7 +140,8 @@ def em_step(params, xs):
         psi[d] = (squares[d] - 2 * new[d] @ cross[d] + new[d] @ second @ new[d]) / N
     return LinearGaussianParams(jnp.asarray(new), jnp.asarray(b), jnp.log(jnp.asarray(psi)))
 """,
-        "predict": FACTOR.format(noise=" + jnp.exp(params.log_psi[-1])"),
+        "guess": GUESS.format(cov=NOISY),
+        **fill(),
     },
     "vmap and the library": {
         "log-joint": """
@@ -149,12 +159,23 @@ def posterior_of_z(params, x):
     cov = jnp.linalg.inv(-jax.hessian(log_p)(zero))
     return cov @ jax.grad(log_p)(zero), cov
 """,
-        "predict": """
-def predict_last(train, known):
-    columns = np.column_stack([train[:, :-1], np.ones(len(train))]).astype(float)
-    slopes, rest, _, _ = np.linalg.lstsq(columns, train[:, -1].astype(float), rcond=None)
-    mean = np.column_stack([known, np.ones(len(known))]) @ slopes
-    return mean, np.full(len(known), rest[0] / (len(train) - columns.shape[1]))
+        "guess": """
+@jax.jit
+def guess_missing(params, x):              # a hole is a reading with endless noise
+    W, b = params.W, params.b
+    read = ~jnp.isnan(x)
+    V = jnp.where(read[:, None], W, 0) * jnp.exp(-params.log_psi)[:, None]
+    C = jnp.linalg.inv(jnp.eye(W.shape[1]) + V.T @ W)
+    cov = W @ C @ W.T + jnp.diag(jnp.exp(params.log_psi))
+    z = C @ V.T @ jnp.where(read, x - b, 0)
+    return jnp.where(read, x, W @ z + b), jnp.where(read[:, None] | read, 0, cov)
+""",
+        "fill": """
+def fill_table(table, L):
+    start = linear_gaussian.ppca_mle(jnp.where(jnp.isnan(table), np.nanmean(table, 0), table), L)
+    params = vj.em(linear_gaussian.FACTOR_ANALYSIS, start, jnp.asarray(table), num_steps=200, fast=False)[0]
+    means, covs = jax.vmap(guess_missing, (None, 0))(params, table)
+    return means, jnp.sqrt(jax.vmap(jnp.diagonal)(covs))
 """,
     },
     "the dense posterior, whitening, the covariance alone": {
@@ -182,6 +203,32 @@ def em_step(params, xs):
     second = np.eye(W.shape[1]) - B @ W + B @ S @ B.T
     new = np.linalg.solve(second, B @ S).T
     return params._replace(W=new, log_psi=np.log(np.diag(S - new @ B @ S)))
+""",
+        "guess": """
+def conditional(b, cov, x):                # from the precision of x
+    hole = np.isnan(x)
+    P = np.linalg.inv(cov)
+    mean, C = np.array(x, float), np.zeros_like(P)
+    inner = np.linalg.inv(P[hole][:, hole])
+    mean[hole] = b[hole] - inner @ P[hole][:, ~hole] @ (x - b)[~hole]
+    C[np.ix_(hole, hole)] = inner
+    return [mean, C]
+
+def guess_missing(params, x):
+    W, b, log_psi = [np.array(p, float) for p in params]
+    return conditional(b, W @ W.T + np.diag(np.exp(log_psi)), np.asarray(x, float))
+""",
+        "fill": """
+def fill_table(table, L):                  # EM for any covariance at all: L has no say
+    table = np.asarray(table, float)
+    b, cov = np.nanmean(table, 0), np.diag(np.nanvar(table, 0))
+    for _ in range(25):
+        rows = [conditional(b, cov, x) for x in table]
+        full = np.array([mean for mean, _ in rows])
+        b = full.mean(0)
+        cov = np.cov(full.T, bias=True) + sum(C for _, C in rows) / len(rows)
+    rows = [conditional(b, cov, x) for x in table]
+    return [mean for mean, _ in rows], [np.diag(C)**0.5 for _, C in rows]
 """,
     },
 }
@@ -302,19 +349,42 @@ WRONG = {
         "Is 1 / N missing?",
     ),
     "no noise in the guess": (
-        {"predict": FACTOR.format(noise="")},
-        {"predict-station", "predict-days"},
-        "Is the noise of the last one missing?",
+        {"guess": GUESS.format(cov="doubt"), **fill(noise="")},
+        {"guess-any", "fill-station", "fill-days"},
+        "Is psi missing?",
     ),
-    "the mean is not added": (
-        {"predict": PREDICT.format(mean="(known - mu[:-1]) @ k", variance="variance")},
-        {"predict-station"},
-        "Is the mean of the last one not added?",
+    "each guess alone": (
+        {"guess": GUESS.format(cov="np.diag(np.diag(doubt) + psi)")},
+        {"guess-any"},
+        "their errors go together",
     ),
-    "deviation for the variance": (
-        {"predict": PREDICT.format(mean=GUESS, variance="variance**0.5")},
-        {"predict-station"},
-        "Is this the deviation?",
+    "a hole has read the mean": (
+        {
+            "guess": GUESS.format(cov=NOISY)
+            .replace("C = ", "x = np.where(read, x, b)\n    hole = ~read\n    read = read | True\n    C = ")
+            .replace("mean[read]", "read = ~hole\n    mean[read]"),
+            **fill(given="jnp.where(jnp.isnan(table), params.b, table)"),
+        },
+        {"guess-any", "fill-station", "fill-days"},
+        "Is a hole taken to have read b?",
+    ),
+    "filled with the mean before the fit": (
+        fill(known="jnp.where(jnp.isnan(table), jnp.nanmean(table, 0), table)"),
+        {"fill-station"},
+        "who knows the station",
+    ),
+    "noise without the doubt about z": (
+        {"guess": GUESS.format(cov="np.diag(psi)"), **fill(noise=" * 0" + EXP_PSI)},
+        {"guess-any", "fill-station", "fill-days"},
+        "Is the doubt about z missing?",
+    ),
+    "a bell for each column": (
+        {
+            "fill": "def fill_table(table, L):\n    shape = np.shape(table)\n"
+            "    return np.broadcast_to(np.nanmean(table, 0), shape), np.broadcast_to(np.nanstd(table, 0), shape)"
+        },
+        {"fill-station", "fill-days"},
+        "a twentieth of a nat",
     ),
     "hard-coded for the visible test": (
         {

@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -119,6 +121,17 @@ for number in range(3, 12):
     except OSError:
         pass
 """
+HOARD = """
+kept = []
+while True:
+    kept.append(np.ones(30_000_000))       # 240 MB, and touched
+"""
+HOARDERS = """
+import subprocess, sys, time
+for _ in range(4):                         # none has too much alone
+    subprocess.Popen([sys.executable, "-c", "import time; kept = bytearray(1_600_000_000); time.sleep(98765)"])
+time.sleep(30)
+"""
 HUGE = "def mean_log_likelihood(rate, xs):\n    return np.zeros(10**9, np.int8)"
 LOUD = """
 import logging, sys, warnings
@@ -187,6 +200,12 @@ TRICKS = {
     "odd style": (lambda notebook: [part(notebook, cell).update(source=code) for cell, code in ODD.items()], set(), ""),
     **{name: (trick("mean", code), {"mean-check"}, "") for name, code in CHEATS.ANSWERS.items()},
     **{f"forgery {i}": (trick("mean", code), MEAN, "") for i, code in enumerate(CHEATS.FORGERIES)},
+    "hoard": (
+        trick("mean", HOARD),
+        {"mean-check"},
+        "mean stopped Python, or could not be stopped: it used more than 5 GB",
+    ),
+    "hoarders": (trick("mean", HOARDERS), {"mean-check"}, "it used more than 5 GB of memory"),
     "a huge answer": (trick("mean", HUGE), {"mean-check"}, "mean stopped Python"),
     **{f"all {kind}": (trick("mean", CHEATS.everything(kind)), MEAN, "") for kind in ("PATCHES", "STEALS", "SABOTAGE")},
 }
@@ -246,7 +265,13 @@ def linked_folder(path, text):
     path.parent.symlink_to(real)
 
 
+def beside(path, text):
+    path.parent.with_suffix(".ipynb").write_text(text)
+    path.parent.rmdir()
+
+
 FILES = {
+    "Max Muster_4711_assignsubmission_file": (beside, True, ""),
     "Bob [1234]": (bytes_of("utf-8"), True, ""),
     " lead": (written("{"), False, "the file is no notebook"),
     "new\nline": (written(""), False, "the file is no notebook"),
@@ -374,17 +399,39 @@ def test_what_students_do_harms_nobody(graded, name):
     assert (submitted / "right numpy and loops" / name / f"{name}.ipynb").stat().st_size > 10_000
 
 
+def mark_in_formgrader(folder, who, name, part, points):
+    """As a teacher does it: in JupyterLab, started in the folder of the course."""
+    words = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.port=0", "--IdentityProvider.token=here"]
+    env = os.environ | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, *words], cwd=folder, env=env, **quiet) as server:
+        try:
+            until = time.monotonic() + 90
+            while not (found := [p for p in (folder / "runtime").glob("jpserver-*.json") if "}" in p.read_text()]):
+                assert server.poll() is None and time.monotonic() < until, "JupyterLab does not start"
+                time.sleep(0.2)
+            url = json.loads(found[0].read_text())["url"] + "formgrader/api/"
+
+            def ask(path, data=None):
+                body = None if data is None else json.dumps(data).encode()
+                headers = {"Authorization": "token here", "Content-Type": "application/json"}
+                asked = urllib.request.Request(url + path, body, headers, method="PUT" if body else "GET")
+                with urllib.request.urlopen(asked, timeout=60) as answer:
+                    return json.load(answer)
+
+            notebooks = {one["student"]: one["id"] for one in ask(f"submitted_notebooks/{name}/{name}")}
+            grades = {one["name"]: one["id"] for one in ask(f"grades?submission_id={notebooks[who]}")}
+            ask(f"grade/{grades[part]}", {"manual_score": points, "extra_credit": 0})
+        finally:
+            server.terminate()
+
+
 @pytest.mark.parametrize("name", SETS[:1])
 def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     """A mark by hand, a lost table, one report missing: the row comes back with its mark, and one alone is judged."""
-    from nbgrader.api import Gradebook
-
     submitted, folder, rows, _ = graded(name)
     student, other = "right numpy and loops", "right vmap and the library"
-    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
-        grade = book.find_grade("derive", name, name, classroom.slug(student))
-        grade.manual_score, grade.needs_manual_grade = 2.5, False
-        book.db.commit()
+    mark_in_formgrader(folder, classroom.slug(student), name, "derive", 2.5)
     (folder / "grades.csv").unlink()
     reports = {path: path.stat().st_mtime_ns for path in (folder / "reports").glob("*/*.json")}
     gone = folder / "reports" / classroom.slug(other) / f"{name}.json"
@@ -396,6 +443,41 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     assert float(again[student]["points"]) == float(rows[student]["points"]) + 2.5
     assert again[student]["to_mark"] == "3.0" and again[other] == rows[other] and int(again[other]["seed"]) == seed
     assert set(again) == set(rows)
+
+
+def test_a_killed_run_loses_nothing_and_judges_nothing_twice(tmp_path):
+    """Killed when two of five are known, its table cut within a row: the same command judges the others alone."""
+    name, course, submitted = SETS[0], tmp_path / "course", tmp_path / "submitted"
+    students = "Ann", "Bob", "Cid", "Dora", "Emil"
+    run("release", "--course", course)
+    released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+    for student in students:
+        path = submitted / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(answered(released, name, {}), path)
+    command = "grade", submitted, "--course", course, "--set", name, "--jobs", 2
+    words = [str(word) for word in (sys.executable, GRADER / "classroom.py", *command)]
+    known = set()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            known |= {line.split()[0]} & set(students)
+            if len(known) == 2:
+                process.kill()
+                break
+    assert process.returncode == -9
+    before = rows_of(course)
+    assert known <= set(before) < set(students)
+    reports = {path: path.stat().st_mtime_ns for path in (course / "reports").glob("*/*.json")}
+    table = course / "grades.csv"
+    table.write_bytes(table.read_bytes()[:-5])  # within the last row's seed
+    run(*command, "--student", students[-1])
+    assert all(row == before.get(student, row) for student, row in rows_of(course).items()), "part of a row is no row"
+    said = run(*command)
+    after = rows_of(course)
+    assert set(after) == set(students) and all(float(row["points"]) == 21 for row in after.values())
+    assert all(after[student] == row for student, row in before.items())
+    assert all(path.stat().st_mtime_ns == time for path, time in reports.items()) and len(reports) >= 2
+    assert sum(line.startswith(students) for line in said) == len(students)
 
 
 def test_strict_set_student_and_seed(tmp_path):

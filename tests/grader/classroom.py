@@ -5,8 +5,8 @@
     python tests/grader/classroom.py grade FOLDER [--set SET] [--student STUDENT] [--jobs N] [--strict]
 
 `release` writes the students' notebooks to classroom/release, `handout` a folder and a zip for students. `grade` reads
-FOLDER/<student>/<set>/<set>.ipynb and writes classroom/grades.csv and, for every student, a page in classroom/feedback.
-Git tracks nothing in classroom/.
+FOLDER/<student>/<set>/<set>.ipynb, or FOLDER/<student>/<set>.ipynb, and writes classroom/grades.csv and, for every
+student, a page in classroom/feedback. Git tracks nothing in classroom/.
 
 Student code runs in a process of its own, in a sandbox where the machine has one (sandbox.py); tests run in another
 (judge.py), and only data pass between them. nbgrader makes the release and keeps what is marked by hand.
@@ -16,6 +16,7 @@ import argparse
 import concurrent.futures
 import csv
 import hashlib
+import io
 import json
 import logging
 import multiprocessing
@@ -26,6 +27,7 @@ import shutil
 import sys
 import tempfile
 import time
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -267,17 +269,20 @@ def found(submitted, names, students=None):
         except OSError as error:
             yield student, "", folder, f"the folder cannot be read: {error.strerror}"
             continue
+        beside = {f"{name}.ipynb": name for name in sets() if f"{name}.ipynb" in inside and name not in inside}
         for name in names:
             path, place = folder / name / f"{name}.ipynb", folder / name
             if os.path.lexists(path):
                 yield student, name, path, ""
+            elif name in beside.values():  # as Moodle packs them
+                yield student, name, folder / f"{name}.ipynb", ""
             elif os.path.lexists(place):
                 there = ", ".join(map(printable, os.listdir(place)[:5])) if place.is_dir() else "no folder"
                 yield student, name, path, f"{name}/{name}.ipynb was not found; there is {there or 'nothing'}"
             else:
                 continue
             some = True
-        others = [one for one in inside if one not in sets()]
+        others = [one for one in inside if one not in sets() and one not in beside]
         if others or (not inside and not some):
             there = ", ".join(map(printable, others[:5])) or "nothing"
             yield student, "", folder, f"there is {there}, where folders named {', '.join(names)} are expected"
@@ -326,11 +331,14 @@ def _no_points(student, name, flag):
 
 
 def _read(table):
+    """The rows that were written whole: a run may have been killed within the last one."""
     try:
         with open(table, newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if set(row) == set(COLUMNS)]
+            text = file.read()
     except OSError:
         return []
+    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    return [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]
 
 
 def _write(table, rows):
@@ -352,7 +360,8 @@ def slug(student):
     """A name for files and the database: the folder's own if it is plain, else one that nobody else has."""
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
         return student
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", student)[:40].strip("_")
+    letters = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode()  # Å is A and a ring
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", letters)[:40].strip("_")
     return f"{plain}-{hashlib.sha256(student.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
 
 
