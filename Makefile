@@ -20,7 +20,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site test-site slides figures assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,7 +33,7 @@ test: .venv/ready-dev ## run every chapter as a test, and the tests of the modul
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
 test-long: .venv/ready-dev ## the other notebooks, and what takes longer: killed fits, several devices, the grader on a whole corpus
-	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
+	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 --dist loadfile
 
 test-all: test test-long ## both, as CI does
@@ -45,9 +45,12 @@ test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice
 site: .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
 	@.venv-site/bin/python docs/build.py
 
-test-site: site ## look at every page of it in a browser
+plates: .venv/ready ## compute anew the data of the pictures on the site that one plays with
+	@JAX_PLATFORMS=cpu $(BIN)/python docs/plates/plates.py
+
+test-site: site .venv/ready ## look at every page of it in a browser, and compare its plates with the library
 	@$(find-chromium)
-	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= tests/built_site.py
+	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= tests/built_site.py tests/built_plates.py
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release

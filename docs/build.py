@@ -35,6 +35,33 @@ BESIDE = [  # what the pages refer to
     "tests/mutants/README.md",
 ]
 
+PLATES = {  # of each chapter: the plate, the cell below which it stands, and its question
+    "01_maximum_likelihood.ipynb": [("bell", "surface", "Can you make the bell likelier? Move it, and walk uphill.")],
+    "02_em_gaussian_mixture.ipynb": [
+        ("frames", "frames", "Does it matter where EM starts? Move the two means, then let it step."),
+        ("dial", "dial", "Where does the bound touch, and what does it lose elsewhere? Turn the dial."),
+        ("touch", "touch", "Where does the bound that touches at θ have its peak? Stand somewhere, and go there."),
+    ],
+    "03_pca.ipynb": [
+        ("line", "lines", "At which angle does the line lose least, straight and upwards? Turn it."),
+        ("latents", "grid", "With how many numbers can you read it? Add one direction at a time."),
+    ],
+    "04_linear_gaussian.ipynb": [
+        ("places", "places", "What does the posterior do when the noise goes to zero, and when x₂ has more of it?"),
+    ],
+    "05_nonlinear_gaussian.ipynb": [
+        ("draws", "humps", "Which q needs the fewest draws? Move it, and watch the bound rise with S."),
+        ("humps", "humps", "Where do the two humps weigh the same? Move x between the arms."),
+    ],
+    "06_vae.ipynb": [
+        ("digit", "manifold", "What lies between a four and a nine? Walk about the plane."),
+        ("guess", "three", "Can you guess better than the encoder? Pick a digit, and move q until the gap is least."),
+    ],
+    "appendix_b_time_diffusion.ipynb": [
+        ("rungs", "leap", "How many steps until every step back is nearly a Gaussian? Find the worst step."),
+    ],
+}
+
 
 def main():
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
@@ -55,10 +82,12 @@ def main():
 def assemble(folder):
     """Copy what the site is made of to `folder`, laid out as in the repository, with `index.md` on top."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE, folder / "docs", ignore=shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md"))
+    beside = shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md", "plates")
+    shutil.copytree(HERE, folder / "docs", ignore=beside)
     for page in (folder / "docs").glob("*.md"):
         page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(HERE / "_static", folder / "_static")
+    shutil.copytree(HERE / "plates", folder / "_static" / "plates", ignore=beside)
     shutil.copy(HERE / "conf.py", folder)
     add_front_page(folder)
     (folder / "curriculum.md").write_text(curriculum(), encoding="utf-8")
@@ -66,7 +95,8 @@ def assemble(folder):
     words = glossary(read(MAP))
     for path in NOTEBOOKS:
         map_ = "../00_map.ipynb" if path.parent.name == "answers" else "00_map.ipynb"
-        write(folder / path.relative_to(ROOT), as_page(read(path), words, map_))
+        plates = PLATES.get(str(path.relative_to(MAP.parent)), ())
+        write(folder / path.relative_to(ROOT), with_plates(as_page(read(path), words, map_), plates))
     for path in sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb")):
         write(folder / "sets" / path.name, as_page(without_solutions(read(path))))
     for name in BESIDE:
@@ -165,6 +195,21 @@ def as_page(notebook, words=None, map_=None):
             cells.append({"cell_type": "markdown", "id": f"at-{cell['id']}", "metadata": {}, "source": anchor})
         cells.append(cell)
     return notebook | {"cells": cells}
+
+
+def with_plates(notebook, plates):
+    """The page with its plates, each below a cell; where scripts are off, the figure of that cell is the still."""
+    for name, below, question in plates:
+        words = (
+            f"{question}</figcaption><noscript>This plate moves where scripts are on; the still is above.</noscript>"
+        )
+        html = f'<figure class="plate" id="plate-{name}" data-plate="{name}"><figcaption>{words}</figure>'
+        files = sorted(path.stem for path in (HERE / "plates").glob(f"{name}*.js"))  # none, where formulas say all
+        files += ["plates", "chapters"] if name == plates[-1][0] else []
+        scripts = [f'<script defer src="../_static/plates/{file}.js"></script>' for file in files]
+        plate = {"cell_type": "markdown", "id": f"plate-{name}", "metadata": {}, "source": "\n".join([html, *scripts])}
+        notebook["cells"].insert([cell["id"] for cell in notebook["cells"]].index(below) + 1, plate)
+    return notebook
 
 
 def to_addresses(text):

@@ -275,6 +275,7 @@ def bound_and_gradient(bound, chunk_size):
     return jax.jit(jax.value_and_grad(mean))(params)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bound", [vj.elbo, vj.iw_bound])
 @pytest.mark.parametrize("chunk_size", [1, 4, 99])
 def test_chunks_change_neither_a_bound_nor_its_gradient(bound, chunk_size):

@@ -65,6 +65,7 @@ CALLS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_a_second_call_compiles_nothing(name):
     first, second = arguments(0), arguments(1)

@@ -214,6 +214,7 @@ def test_networks_are_trained_without_the_test_digits(train):
         train.without(digits.test_xs[:1], digits.test_xs)
 
 
+@pytest.mark.long
 def test_the_file_of_networks_has_the_form_that_its_recipe_writes(train):
     like = {name: train.blank(jax.random.key(0), num_latents) for name, num_latents in train.LATENTS.items()}
     trained = vj.load(data.path("digits_vae.npz"), like)

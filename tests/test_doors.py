@@ -318,6 +318,7 @@ def shortest(*calls):
     return took[1:].min(0)  # the first compiles
 
 
+@pytest.mark.long
 def test_the_doors_cost_little():
     model, xs = vj.gmm.GMM, np.random.default_rng(1).standard_normal((100_000, 10)).astype("float32")
     start = vj.gmm.init(xs[:1000], 10, KEY)

@@ -135,6 +135,7 @@ def test_without_pooch(name, monkeypatch):
         data.load(name)
 
 
+@pytest.mark.long
 def test_two_processes_at_once(name, address, tmp_path):
     program = """if True:
         import json, sys

@@ -103,6 +103,7 @@ def forgetful(model, running, batch, rate):
     return jax.tree.map(lambda a, b: (1 - rate) * a + rate * b, running[0], batch[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["gaussian", "mixture", "factors"])
 def test_online_em_averages_as_its_rate_says(name):
     """A running average of independent batches has rate / (2 - rate) of a batch's variance, a forgetful one half."""
@@ -140,6 +141,7 @@ def test_with_falling_rates_online_em_ends_at_the_maximum_likelihood():
     assert best - 1e-3 < vj.e_step(model, params, xs)[1] <= best + 1e-9
 
 
+@pytest.mark.long
 def test_a_chunk_is_no_part_of_the_result(monkeypatch):
     xs, (model, start) = clouds(1000), models()["mixture"]
 

@@ -109,6 +109,7 @@ def test_em_takes_the_fast_route_unless_told_otherwise():
         vj.e_step(ONE_GAUSSIAN, START, prepared)
 
 
+@pytest.mark.long
 def test_a_fast_route_does_not_outlive_what_it_stands_for():
     xs, start = draw(3).astype("float32"), vj.gmm.init(draw(3), 2, jax.random.key(0))
     model, prepared = vj.gmm.GMM, vj.prepare(vj.gmm.GMM, xs)
@@ -207,6 +208,7 @@ def test_doubles_are_fitted_in_single_precision_without_a_warning():
             assert {leaf.dtype for leaf in params} == {jnp.dtype("float32")}
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error")
 def test_doubles_of_numpy_do_in_single_precision_without_a_warning():
     """The parameters of a student who builds a model by hand: drawn from, and used for an M-step."""
@@ -244,6 +246,7 @@ def models_and_data():
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", models_and_data())
 def test_gradients_find_the_summit_of_em(name):
     model, start, xs = models_and_data()[name]

@@ -94,6 +94,7 @@ def test_em_without_missing_entries_is_maximum_likelihood_in_one_step():
     assert_close(history[1], stats.multivariate_normal(xs.mean(0), np.cov(xs.T, bias=True)).logpdf(xs).mean())
 
 
+@pytest.mark.long
 @pytest.mark.double
 def test_em_never_falls_and_ends_where_the_observed_data_likelihood_is_flat():
     for seed in range(20):
@@ -105,6 +106,7 @@ def test_em_never_falls_and_ends_where_the_observed_data_likelihood_is_flat():
         assert float(jnp.abs(jnp.tril(slopes.scale_tril)).max()) < 1e-6
 
 
+@pytest.mark.long
 def test_em_finds_the_truth_in_much_data():
     truth, xs = random_problem(3, 20_000)
     params, _ = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=100)
@@ -125,6 +127,7 @@ def test_a_row_with_nothing_in_it_contributes_nothing():
     assert g.log_prob(params, np.full(3, np.nan)) == 0
 
 
+@pytest.mark.long
 def test_air_quality():
     xs = data.load("air_quality").xs[:, :4].astype(float)
     params, history = vj.em(g.GAUSSIAN, g.init(xs), xs, num_steps=100)

@@ -142,6 +142,7 @@ def test_components_a_thousandth_as_wide_as_the_data_do_not_fall_in_float32(fast
     assert np.diff(history).min() > -1e-4  # as expanded squares it was 0.1 to 45 nats
 
 
+@pytest.mark.long
 def test_the_fast_path_keeps_up_in_float32():
     xs, start = random_problem(3, 2000, 4, 5)
     exact, exact_history = vj.em(gmm.GMM, start, xs, num_steps=50, fast=False)
@@ -161,6 +162,7 @@ def test_exact_em_never_lowers_the_log_likelihood_in_200_problems():
         assert_close(vj.em(gmm.GMM, params, xs, num_steps=1)[1][0], mean_log_prob(params, xs))
 
 
+@pytest.mark.long
 def test_stale_responsibilities_do_lower_it():
     """The check above can fail: an M-step fed with another data set's nodes breaks it."""
     other, _ = random_problem(1)
@@ -172,6 +174,7 @@ def test_stale_responsibilities_do_lower_it():
     assert np.diff(history).min() < -1e-3
 
 
+@pytest.mark.long
 @pytest.mark.double
 def test_the_fixed_point_has_no_slope():
     xs, start = random_problem(2, 300)
@@ -188,6 +191,7 @@ def collapsing():
     return xs, start
 
 
+@pytest.mark.long
 @pytest.mark.double
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_guard_holds_a_collapsing_component_and_em_still_never_falls(fast):

@@ -341,6 +341,7 @@ def test_what_is_no_parameter_stays_as_it_is():
     assert end["net"].drop.rngs.key.dtype == start["net"].drop.rngs.key.dtype
 
 
+@pytest.mark.long
 def test_what_is_frozen_comes_back_bit_for_bit_and_costs_no_state():
     xs, key = (draw(1) > 0).astype(float), jax.random.key(0)
     start = vae.init(key, 2, 1, hidden=(3,))

@@ -406,6 +406,7 @@ def test_the_fast_step_is_the_textbook_step(model, seed):
         assert_close(a, b, atol=1e-8)
 
 
+@pytest.mark.long
 def test_the_fast_path_keeps_up_in_float32():
     xs, rng = problem(0, num_examples=500, num_features=20, num_latents=4)
     xs = (1000 + 5 * xs).astype(np.float32)
@@ -427,6 +428,7 @@ def test_em_never_lowers_the_log_likelihood_in_200_problems(model, share_missing
         assert np.diff(history).min() > -1e-9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share_missing", [0.0, 0.2])
 def test_the_fixed_point_has_no_slope(share_missing):
     xs, _ = problem(1, num_examples=300, num_latents=1, share_missing=share_missing)
@@ -451,6 +453,7 @@ def test_the_fixed_point_has_no_slope(share_missing):
         assert_close(slope, np.zeros(slope.shape), atol=1e-5)
 
 
+@pytest.mark.long
 def test_factor_analysis_is_scikit_learns():
     xs, _ = problem(2, num_examples=300, num_features=8, num_latents=2)
     oracle = FactorAnalysis(2, tol=1e-12, max_iter=20_000, svd_method="lapack").fit(xs)
@@ -459,6 +462,7 @@ def test_factor_analysis_is_scikit_learns():
     assert_close(np.exp(params.log_psi), oracle.noise_variance_, atol=1e-3)
 
 
+@pytest.mark.long
 def test_ppca_by_em_reaches_the_closed_form_and_that_is_a_summit():
     xs, rng = problem(3, num_examples=200)
     closed = lg.ppca_mle(xs, 2)
@@ -573,6 +577,7 @@ def test_a_linear_gaussian_model_refuses_bad_input_with_advice(call, words):
         call(xs, random_params(rng, 5, 2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_constant_that_float32_cannot_hold_exactly_is_still_constant(fast):
     xs = np.random.default_rng(0).standard_normal((1000, 4)).astype(np.float32)

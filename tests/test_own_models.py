@@ -55,6 +55,7 @@ def half_problem(num_examples=60, num_features=6):
     return jax.tree.map(lambda leaf: leaf.astype(float), params), xs.astype(float), labels
 
 
+@pytest.mark.long
 def test_a_vae_with_some_labels_learns_all_of_them():
     params, xs, labels = half_problem()
     some = np.where(np.arange(len(labels)) < 15, labels, -1)
@@ -145,6 +146,7 @@ def kinds_m_step(params, T):
 KINDS = vj.LatentModel(kinds_log_joint, kinds_posterior, kinds_statistics, kinds_m_step)
 
 
+@pytest.mark.long
 def test_a_mixture_of_bernoullis_finds_the_kinds_from_anywhere(tmp_path):
     rng = np.random.default_rng(0)
     ink = np.array([[0.9] * 6 + [0.1] * 6, [0.2] * 6 + [0.7] * 6])

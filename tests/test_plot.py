@@ -25,12 +25,16 @@ def test_curve_draws_the_points_and_the_mark():
     ax = plot.curve([1, 2, 3], [4, 5, 4], xlabel="x", ylabel="y", mark=2, mark_label="top").axes[0]
     line, mark = ax.lines
     np.testing.assert_array_equal(line.get_xydata(), [[1, 4], [2, 5], [3, 4]])
-    assert set(mark.get_xdata()) == {2} and legend(ax) == ["top"]
+    assert set(mark.get_xdata()) == {2} and [(text.get_text(), text.xy[0]) for text in ax.texts] == [("top", 2)]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
 
 
-def test_curve_without_labels_has_no_legend():
-    assert plot.curve([1, 2], [3, 4], xlabel="x", ylabel="y").axes[0].get_legend() is None
+def test_a_curve_has_its_colour_its_dots_and_its_title():
+    options = {"dots": ([1.0], [2.0]), "colour": plot.DATA, "title": "t", "marker": "s"}
+    ax = plot.curve([1, 2], [3, 4], xlabel="x", ylabel="y", **options).axes[0]
+    line, dots = ax.lines
+    np.testing.assert_array_equal(dots.get_xydata(), [[1, 2]])
+    assert (line.get_color(), line.get_marker(), ax.get_title("left")) == (plot.DATA, "s", "t") and not ax.texts
 
 
 def test_histogram_counts_and_scales_its_curve_to_counts():
@@ -56,7 +60,7 @@ def test_a_histogram_names_its_mark_and_its_curve_where_they_are():
     options = {"mark": 0.5, "mark_label": "here", "title": "t", "curve": lambda x: 0 * x + 0.5}
     ax = plot.histogram([0.5, 0.6], bins=np.arange(3), xlabel="x", **options).axes[0]
     assert [text.get_text() for text in ax.texts] == ["fitted density", "here"]
-    assert ax.get_legend() is None and ax.get_title("left") == "t"
+    assert ax.texts[1].xy[1] > 2.1 and ax.get_title("left") == "t"  # above the bars
     assert set(ax.lines[1].get_xdata()) == {0.5} and ax.lines[0].get_color() == plot.MODEL
 
 
@@ -112,10 +116,7 @@ def test_chances_show_every_example_at_the_height_of_its_label():
 
 
 def test_colours_and_titles_are_those_asked_for():
-    x, ys = np.arange(3.0), [np.ones(3), np.zeros(3)]
-    ax = plot.curves(x, ys, ["a", "b"], colours=[plot.DATA, plot.TRUTH], title="t", xlabel="x", ylabel="y").axes[0]
-    assert [line.get_color() for line in ax.lines] == [plot.DATA, plot.TRUTH] and ax.get_title("left") == "t"
-    ax = plot.bars([[1.0], [2.0]], "ab", ["one"], colours=[plot.DATA, plot.MODEL], title="t", ylabel="y").axes[0]
+    ax = plot.bars([[1.0], [2.0]], "ab", ["one"], colours=[plot.DATA, plot.MODEL], title="t", xlabel="x").axes[0]
     seen = [mpl.colors.to_hex(group[0].get_facecolor()) for group in ax.containers]
     assert seen == [plot.DATA, plot.MODEL] and ax.get_title("left") == "t"
     fig = plot.scatter_panels([np.zeros((2, 2))] * 3, "abc", xlabel="x", ylabel="y")
@@ -160,20 +161,6 @@ def test_images_fill_the_grid_in_rows():
     shown = [ax.images[0].get_array() for ax in fig.axes if ax.images]
     np.testing.assert_array_equal(np.array(shown), pictures)
     assert len(fig.axes) == 6
-
-
-def test_curves_tell_lines_apart_by_more_than_colour_and_name_them():
-    x, ys = np.arange(3.0), [np.ones(3), np.zeros(3), np.arange(3.0)]
-    options = {"xlabel": "x", "ylabel": "y", "dots": ([1.0], [2.0]), "ylim": (-1, 3)}
-    ax = plot.curves(x, ys, ["one", "zero", "rising"], **options).axes[0]
-    *lines, dots = ax.lines
-    for line, y in zip(lines, ys, strict=True):
-        np.testing.assert_array_equal(line.get_ydata(), y)
-    assert len({line.get_linestyle() for line in lines}) == len({line.get_color() for line in lines}) == 3
-    assert legend(ax) == ["one", "zero", "rising"] and ax.get_ylim() == (-1, 3)
-    np.testing.assert_array_equal(dots.get_xydata(), [[1, 2]])
-    many = plot.curves(x, ys, None, xlabel="x", ylabel="y").axes[0]
-    assert len(many.lines) == 3 and many.get_legend() is None
 
 
 def test_cloud_draws_every_point_and_the_cross():
@@ -256,7 +243,9 @@ def test_named_lines_carry_their_names_and_a_level():
         ("top", (0.01, 2.5)),
     ]
     assert set(ax.lines[2].get_ydata()) == {2.5} and ax.get_xscale() == "log" and ax.get_title("left") == "t"
-    assert plot.named_lines(x, ys[:1], ["one"], title="t").axes[0].get_xscale() == "linear"
+    assert ax.get_ylim()[1] > 3.15 and ax.get_yscale() == "linear"  # room above for the name of the level
+    ax = plot.named_lines(x, ys[:1], ["one"], title="t", log_y=True).axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
 
 
 def test_the_dial_shows_bound_level_touching_point_and_gap():
@@ -268,15 +257,19 @@ def test_the_dial_shows_bound_level_touching_point_and_gap():
     assert " KL = 0.25" in words and " the posterior" in words and "ELBO" in words
 
 
-def test_touching_draws_the_walk_from_dot_to_peak():
+def test_touching_has_a_panel_for_each_step_from_dot_to_peak():
     x = np.linspace(0, 4, 9)
     low = [-((x - 1) ** 2), -((x - 2) ** 2) + 0.5]
-    ax = plot.touching(x, 0 * x + 1, low, [0, 1, 2], [(-1, 0), (0.5, 0.9)]).axes[0]
-    np.testing.assert_array_equal(ax.lines[0].get_ydata(), 1)
-    np.testing.assert_array_equal(ax.lines[1].get_ydata(), low[0])
-    np.testing.assert_array_equal(ax.lines[4].get_ydata(), low[1])
-    marks = [tuple(line.get_xydata()[0]) for line in ax.lines if len(line.get_xdata()) == 1]
-    assert marks == [(0, -1), (1, 0), (1, 0.5), (2, 0.9)]
+    axes = plot.touching(x, 0 * x + 1, low, [0, 1, 2], [(-1, 0), (0.5, 0.9)]).axes
+    for ax, bound, (start, end), (dot, peak) in zip(axes, low, [(0, 1), (1, 2)], [(-1, 0), (0.5, 0.9)], strict=True):
+        log_p, below, *marks = ax.lines
+        np.testing.assert_array_equal(log_p.get_ydata(), 1)
+        np.testing.assert_array_equal(below.get_ydata(), bound)
+        assert [tuple(mark.get_xydata()[0]) for mark in marks] == [(start, dot), (end, peak)]
+        lift, *names = ax.texts
+        assert (lift.xyann, lift.xy) == ((end, peak), (end, 1)), "up, from the peak to log p"
+        assert [text.get_text() for text in names] == ["touch: E-step", "peak: M-step", r"$\log p$", "bound"]
+        assert ax.get_xlim()[0] < start < end < ax.get_xlim()[1] and ax.get_ylim()[0] < dot < 1 < ax.get_ylim()[1]
 
 
 def test_half_steps_rise_to_the_bound_and_the_gap_closes():
@@ -320,19 +313,20 @@ def test_kinds_and_fillings_stand_under_their_numbers():
     assert [ax.images[0].get_array()[0, 0] for ax in fig.axes] == [0.25, 0.75, 0.5, 0]
     halves, phis = np.ones((1, 4)), np.array([[[0.25, 0.5]]])
     fig = plot.fillings(halves, phis, [[-2.0]], [-1.0], rows=["r"], names=["coin"])
-    assert [ax.get_title() for ax in fig.axes] == ["log p  -1.0", "coin  -2.0"]
+    assert [ax.get_title() for ax in fig.axes] == ["log p(x) = -1.0", "coin: bound -2.0"]
     assert fig.axes[0].texts[0].get_text() == "r"
     np.testing.assert_array_equal(fig.axes[1].images[0].get_array(), [[0.25, 0.5], [1, 1]])
     assert set(fig.axes[1].lines[0].get_ydata()) == {0.5}
 
 
 def test_starts_and_noisy_runs_are_all_drawn():
-    runs = np.array([[-5.0, -3, -2], [-5, -4, -2]])
+    runs = np.array([[-5.0, -3, -2], [-5, -4, -2], [-5, -4.5, -4.4]])
     ax = plot.starts(runs, -4.5).axes[0]
-    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == runs.tolist() and ax.get_ylim() == (-4.6, -1.95)
-    assert set(ax.lines[2].get_ydata()) == {-4.5} and ax.texts[0].get_text() == "one Gaussian"
+    assert [line.get_ydata().tolist() for line in ax.lines[:3]] == runs.tolist() and ax.get_ylim() == (-4.6, -1.92)
+    assert set(ax.lines[3].get_ydata()) == {-4.5}
+    assert [text.get_text() for text in ax.texts] == ["one Gaussian", "2 of 3 have arrived", "1 still wait"]
     ax = plot.noisy(runs[0], runs).axes[0]
-    assert [line.get_ydata().tolist() for line in ax.lines] == [[-3, -2], [-4, -2], [-3, -2]]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[-3, -2], [-4, -2], [-4.5, -4.4], [-3, -2]]
 
 
 def test_diagrams_name_their_parts():
@@ -379,20 +373,24 @@ def test_shadows_joins_every_point_to_its_shadow_to_scale():
     assert ax.get_aspect() == 1
 
 
-def test_space_draws_points_shadows_and_an_ellipsoid_with_these_axes():
+def test_space_draws_points_shadows_and_outlines_of_an_ellipsoid_with_these_axes():
     rng = np.random.default_rng(0)
-    points, turn = rng.standard_normal((4, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
-    lengths = np.array([3.0, 2, 1])
-    ax = plot.space(points, points * [1, 1, 0], turn * lengths, labels=["a", "b", "c"]).axes[0]
-    wire, grey, blue, plane, *arrows = ax.collections
-    surface = np.concatenate([np.array(segment) for segment in wire._segments3d])
-    np.testing.assert_allclose((((surface @ turn) / lengths) ** 2).sum(1), 1)
-    np.testing.assert_array_equal(np.array(blue._offsets3d).T, points)
-    np.testing.assert_array_equal(np.array(grey._offsets3d).T, points * [1, 1, 0])
-    np.testing.assert_allclose(plane._faces[..., 2], 0, atol=1e-12)
-    assert len(arrows) == 3 and [text.get_text() for text in ax.texts] == ["1", "2", "3"]
-    for arrow, axis in zip(arrows, (turn * lengths).T, strict=True):
-        np.testing.assert_allclose(np.array(arrow._segments3d[0]), [axis, [0, 0, 0]], atol=1e-12)
+    points, turn = rng.standard_normal((9, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    axes = turn * [3.0, 2, 1]
+    shadows = points @ turn[:, :2] @ turn[:, :2].T
+    ax = plot.space(points, shadows, axes, labels=["a", "b", "c"]).axes[0]
+    grey, blue = (np.asarray(dots.get_offsets()) for dots in ax.collections)
+    view = np.linalg.lstsq(points, blue, rcond=None)[0]  # it is linear, and all else follows the same one
+    for shown, real in ((blue, points), (grey, shadows)):
+        np.testing.assert_allclose(shown, real @ view, atol=1e-9)
+    np.testing.assert_allclose(ax.lines[3].get_xydata(), [points[3] @ view, shadows[3] @ view], atol=1e-9)
+    np.testing.assert_allclose(axes[:, 2] @ view, [0, np.linalg.norm(axes[:, 2] @ view)], atol=1e-9)  # upright
+    for i, ring in enumerate(ax.lines[9:]):
+        np.testing.assert_allclose(ring.get_xydata()[0], axes[:, i] @ view, atol=1e-9)
+    tips = {text.get_text(): text.xy for text in ax.texts if text.arrow_patch is None}
+    assert list(tips) == ["1", "2", "3", "a", "b", "c"]
+    np.testing.assert_allclose([tips["1"], tips["2"], tips["3"]], axes.T @ view, atol=1e-9)
+    np.testing.assert_allclose(np.subtract(tips["a"], tips["b"]), 0.8 * (view[0] - view[1]), atol=1e-9)
 
 
 def test_lines_pass_through_their_feet_and_show_the_way_of_the_chosen_points():
@@ -469,11 +467,11 @@ def test_directions_as_greys_have_zero_in_the_middle():
 def test_groups_of_errors_are_counted_as_shares_beside_the_mark():
     groups = [[1, 1.1, 1.2, 100], [50.0, 60]]
     names = {"mark": 10, "mark_name": "alarm", "xlabel": "x", "title": "t"}
-    ax = plot.error_groups(groups, ["a", "b"], **names).axes[0]
-    heights = [bar.get_height() for bar in ax.patches]
-    assert ax.get_xscale() == "log" and len(heights) == 98
-    np.testing.assert_allclose([sum(heights[:49]), sum(heights[49:])], 1)
-    assert set(ax.lines[0].get_xdata()) == {10} and [t.get_text() for t in ax.texts] == ["a", "b", "alarm"]
+    axes = plot.error_groups(groups, ["a", "b"], **names).axes
+    for ax, words in zip(axes, (["a: 25.0% above", "alarm"], ["b: 100.0% above"]), strict=True):
+        np.testing.assert_allclose(sum(bar.get_height() for bar in ax.patches), 1)
+        assert ax.get_xscale() == "log" and [text.get_text() for text in ax.texts] == words
+        assert set(ax.lines[0].get_xdata()) == {10}
 
 
 def test_numeral_panels_stand_where_the_points_are():
@@ -482,6 +480,7 @@ def test_numeral_panels_stand_where_the_points_are():
     for ax, panel in ((left, points[0]), (right, points[1])):
         np.testing.assert_array_equal([text.get_position() for text in ax.texts], panel)
         assert [text.get_text() for text in ax.texts] == ["3", "0", "3", "9"]
+        assert len({text.get_color() for text in ax.texts}) == 3
 
 
 def test_an_autoencoder_is_drawn_from_its_picture_to_the_copy():
@@ -493,10 +492,6 @@ def test_an_autoencoder_is_drawn_from_its_picture_to_the_copy():
     assert len(ax.lines) == 9 * 6 + 6 * 2 + 2 * 6 + 6 * 9
 
 
-def test_curves_may_stand_on_a_log_axis():
-    assert plot.curve([1, 2], [3, 4], xlabel="x", ylabel="y", yscale="log").axes[0].get_yscale() == "log"
-
-
 def test_paths_draws_what_was_seen_what_was_not_and_the_path():
     rng = np.random.default_rng(0)
     seen, unseen, path = (rng.random((n, 2)) for n in (5, 3, 9))
@@ -505,16 +500,22 @@ def test_paths_draws_what_was_seen_what_was_not_and_the_path():
         np.testing.assert_array_equal(ax.lines[0].get_xydata(), line)
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), unseen)
         np.testing.assert_array_equal(ax.collections[1].get_offsets(), seen)
-    assert legend(first) == ["kept back", "seen"]
+    assert [(text.get_text(), text.xy) for text in first.texts] == [
+        ("kept back", tuple(unseen[unseen[:, 1].argmax()])),
+        ("seen", tuple(seen[seen[:, 1].argmin()])),
+    ]
+    assert not second.texts
 
 
-def test_bars_stand_on_each_other_and_differ_in_more_than_colour():
-    parts = [[1.0, 2.0], [0.5, 0.25]]
-    ax = plot.bars(parts, ["low", "high"], ["a", "b"], ylabel="nats").axes[0]
-    heights = [[(bar.get_y(), bar.get_height()) for bar in group] for group in ax.containers]
-    assert heights == [[(0, 1), (0, 2)], [(1, 0.5), (2, 0.25)]]
-    assert legend(ax) == ["low", "high"] and ax.get_ylabel() == "nats"
-    assert len({group[0].get_hatch() for group in ax.containers}) == 2
+def test_bars_follow_each_other_differ_in_more_than_colour_and_end_in_a_number():
+    parts = [[1.0, 2.0], [0.5, -1e-9]]
+    ax = plot.bars(parts, ["low", "high"], ["a", "b"], xlabel="nats", colours=[plot.DATA, plot.MODEL]).axes[0]
+    widths = [[(bar.get_x(), bar.get_width()) for bar in group] for group in ax.containers]
+    np.testing.assert_allclose(widths, [[(0, 1), (0, 2)], [(1, 0.5), (2, 0)]], atol=1e-8)
+    assert [text.get_text() for text in ax.texts] == ["low", "high 0.500", "high 0.000"]
+    np.testing.assert_allclose([text.xy for text in ax.texts[1:]], [(1.5, 0), (2, 1)])
+    assert ax.get_xlabel() == "nats"
+    assert ax.yaxis_inverted() and len({group[0].get_hatch() for group in ax.containers}) == 2
 
 
 def test_what_is_left_out_is_not_drawn():
@@ -523,33 +524,40 @@ def test_what_is_left_out_is_not_drawn():
     assert not ax.lines and not ax.texts and ax.get_aspect() == "auto"
     assert not plot.histogram([1.0], bins=[0, 2], xlabel="x").axes[0].lines
     one, other = plot.paths(points, points[:0], [points, points], ["a", "b"]).axes
-    assert one.get_legend() is None and [ax.get_title("left") for ax in (one, other)] == ["a", "b"]
-    assert legend(plot.paths(points, points, [points], ["a"]).axes[0]) == ["kept back", "seen"]
+    assert not one.texts and [ax.get_title("left") for ax in (one, other)] == ["a", "b"]
 
 
 XY = {"xlabel": "x", "ylabel": "y"}
+BARS = {"xlabel": "x", "colours": [plot.DATA]}
 FIVE = np.arange(10.0).reshape(5, 2)
 ROUND = (np.zeros(2), np.eye(2))
 MIXTURE = (None, np.zeros((1, 2)), np.ones((1, 2)))
 REFUSED = {
     "no numbers": (lambda: plot.curve(["a", "b"], [1, 2], **XY), "x: got list, expected real numbers (M,)"),
-    "complex": (lambda: plot.curve([1, 2], [1j, 2], **XY), "ys[0]: got list, expected real numbers (2,)"),
+    "complex": (lambda: plot.curve([1, 2], [1j, 2], **XY), "y: got list, expected real numbers (2,)"),
     "a mask": (lambda: plot.cloud(np.ma.ones((2, 2)), **XY), "points: got MaskedArray, expected real numbers (N, 2)"),
-    "None": (lambda: plot.curve([1, 2], None, **XY), "ys[0]: got NoneType"),
-    "another length": (lambda: plot.curves([1, 2], [[1, 2], [1]], None, **XY), "ys[1]: got shape (1,), expected (2,)"),
-    "no list of lines": (lambda: plot.curves([1, 2], 3, None, **XY), "ys: got int, expected a list of arrays"),
-    "a label missing": (lambda: plot.curves([1], [[1], [2]], ["a"], **XY), "labels: got 1, expected 2, one for each"),
-    "one label": (lambda: plot.curves([1], [[1], [2]], 3, **XY), "labels: got int, expected 2, one for each"),
+    "None": (lambda: plot.curve([1, 2], None, **XY), "y: got NoneType"),
+    "another length": (
+        lambda: plot.named_lines([1, 2], [[1, 2], [1]], "ab", title="t"),
+        "ys[1]: got shape (1,), expected (2,)",
+    ),
+    "no list of lines": (lambda: plot.named_lines([1, 2], 3, "a", title="t"), "ys: got int, expected a list of arrays"),
+    "a name missing": (lambda: plot.named_lines([1], [[1], [2]], "a", title="t"), "names: got 1, expected 2, one for"),
+    "one name": (lambda: plot.named_lines([1], [[1], [2]], 3, title="t"), "names: got int, expected 2, one for each"),
     "dots": (lambda: plot.curve([1], [1], dots=[1, 2, 3], **XY), "dots: got shape (3,), expected (2, N)"),
     "points in space": (lambda: plot.cloud(np.zeros((4, 3)), **XY), "points: got shape (4, 3), expected (N, 2)"),
     "labels of others": (lambda: plot.cloud(FIVE, labels=[1, 2], **XY), "labels: got shape (2,), expected (5,)"),
     "a cross": (lambda: plot.cloud(FIVE, cross=3, **XY), "cross: got shape (), expected (2,)"),
-    "bars": (lambda: plot.bars([1, 2], "a", "bc", ylabel="y"), "parts: got shape (2,), expected (P, M)"),
+    "bars": (lambda: plot.bars([1, 2], "a", "bc", **BARS), "parts: got shape (2,), expected (P, M)"),
     "bars and more names": (
-        lambda: plot.bars([[1, 2]], "x", "abc", ylabel="y"),
+        lambda: plot.bars([[1, 2]], "x", "abc", **BARS),
         "names: got 3, expected 2, one for each",
     ),
-    "bars without a name": (lambda: plot.bars([[1, 2]], "xy", "bc", ylabel="y"), "labels: got 2, expected 1"),
+    "bars without a name": (lambda: plot.bars([[1, 2]], "xy", "bc", **BARS), "labels: got 2, expected 1"),
+    "bars without a colour": (
+        lambda: plot.bars([[1, 2]], "x", "bc", xlabel="x", colours=[]),
+        "colours: got 0, expected",
+    ),
     "millions of bins": (
         lambda: plot.histogram(FIVE[0], bins=10**7, xlabel="x"),
         "bins are 10000000: expected 1 to 1000",
@@ -581,7 +589,10 @@ REFUSED = {
         lambda: plot.chances([1, 2], [0], [1], [[1]], ["a"], mark=1, mark_name="m", title="t", **XY),
         "labels: got shape (1,), expected (2,)",
     ),
-    "colours": (lambda: plot.curves([1], [[1]], "a", colours=[], **XY), "colours: got 0, expected 1, one for each"),
+    "colours": (
+        lambda: plot.named_lines([1], [[1]], "a", colours=[], title="t"),
+        "colours: got 0, expected 1, one for each",
+    ),
     "no panel": (lambda: plot.scatter_panels(FIVE, "ab", **XY), "panels[0]: got shape (2,), expected (N, 2)"),
     "a title missing": (lambda: plot.scatter_panels([FIVE], "ab", **XY), "titles: got 2, expected 1"),
     "weights that are a colour": (

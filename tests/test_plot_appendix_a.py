@@ -24,11 +24,15 @@ def test_worths_stand_in_order_below_their_ceiling_beside_the_pictures():
     pictures = np.arange(24).reshape(6, 2, 2) / 24
     fig = plot.worths([2, -5, 1, -40], 2.3, pictures, list("abcdef"), ylabel="nats", ceiling_name="top", title="t")
     ax, *small = fig.axes
-    zero, ceiling, below, above = ax.lines
+    zero, below, above, ceiling = ax.lines
     assert set(zero.get_ydata()) == {0} and set(ceiling.get_ydata()) == {2.3} and words(ax) == ["top"]
     np.testing.assert_array_equal(below.get_xydata(), [[1, -40], [2, -5]])
     np.testing.assert_array_equal(above.get_xydata(), [[3, 1], [4, 2]])
-    assert ax.get_ylim()[0] < -40 and below.get_marker() != above.get_marker()
+    assert (
+        ceiling.get_zorder() > above.get_zorder()
+        and ax.get_ylim()[0] < -40
+        and below.get_marker() != above.get_marker()
+    )
     for picture, name, place in zip(pictures, "abcdef", small, strict=True):
         np.testing.assert_array_equal(place.images[0].get_array(), picture)
         assert place.get_title() == name
@@ -36,14 +40,17 @@ def test_worths_stand_in_order_below_their_ceiling_beside_the_pictures():
 
 def test_a_label_map_writes_the_chosen_labels_where_their_codes_are():
     points, labels = np.array([[0.0, 0], [1, 2], [3, 1], [1, 1]]), [0, 4, 9, 4]
-    mean = np.arange(20.0).reshape(10, 2)
-    ax = plot.label_map(points, labels, mean, np.stack([np.eye(2)] * 10), [4, 9], title="t").axes[0]
+    mean, sd, radius = np.zeros((10, 2)), np.array([1.0, 2]), np.sqrt(2 * np.log(2))  # it holds half of a Gaussian
+    mean[9] = 0, 3
+    ax = plot.label_map(points, labels, mean, np.stack([np.diag(sd)] * 10), [4, 9], title="t").axes[0]
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), points)
     assert words(ax) == ["4", "9", "4", "4", "9"]
     assert [ax.texts[i].get_position() for i in range(3)] == [(1, 2), (3, 1), (1, 1)]
-    for outline, k in zip(ax.lines, (4, 9), strict=True):  # a circle with half of the Gaussian
-        away = np.linalg.norm(outline.get_xydata() - mean[k], axis=1)
-        np.testing.assert_allclose(away, np.sqrt(2 * np.log(2)))
+    for outline, k in zip(ax.lines, (4, 9), strict=True):
+        np.testing.assert_allclose(np.linalg.norm((outline.get_xydata() - mean[k]) / sd, axis=1), radius)
+    ends = [(0, -2 * radius), (0, 3 + 2 * radius)]  # away from the other ellipse
+    np.testing.assert_allclose([text.xy for text in ax.texts[3:]], ends, atol=0.05)
+    assert ax.lines[0].get_color() == ax.texts[3].get_color() == ax.texts[0].get_color() != ax.lines[1].get_color()
 
 
 def test_gains_have_the_dashes_of_their_ceilings_and_names_on_either_side():

@@ -34,14 +34,19 @@ def test_four_bells_have_their_peaks_at_their_means_and_heights_of_densities():
     assert words(ax) == ["known before", "after the move", "what the look says", "known now"]
 
 
-def test_ways_back_are_as_high_as_one_and_named_at_their_leftmost_bump():
-    x = np.linspace(-2, 2, 401)
-    one = np.exp(-50 * (x - 0.3) ** 2)
+def test_ways_back_stand_beside_the_gaussian_of_their_mean_and_variance():
+    x = np.linspace(-6, 6, 1201)
+    one = 7 * np.exp(-50 * (x - 0.3) ** 2)
     two = np.exp(-10 * (x - 1) ** 2) + 0.5 * np.exp(-10 * (x + 1) ** 2)
-    ax = plot.ways_back(x, [two, one], ["much", "little"], seen=0.2).axes[0]
-    assert [round(line.get_ydata().max(), 6) for line in ax.lines[:2]] == [1, 1]
-    np.testing.assert_allclose([text.xy[0] for text in ax.texts], [-1, 0.3], atol=0.02)
-    assert set(ax.lines[2].get_xdata()) == {0.2}
+    fig = plot.ways_back(x, [two, one], ["much", "little"], seen=0.2)
+    for ax, height, title in zip(fig.axes, (two, one), ("much", "little"), strict=True):
+        seen, way, bell = (line.get_ydata() for line in ax.lines)
+        np.testing.assert_allclose(way, height / height.sum())
+        for power in (1, 2):
+            np.testing.assert_allclose(bell @ x**power, way @ x**power, atol=1e-6)
+        assert set(ax.lines[0].get_xdata()) == {0.2} and ax.get_title("left") == title
+    np.testing.assert_allclose(bell, way, atol=1e-6)  # a bell is its own Gaussian
+    assert [words(ax) for ax in fig.axes] == [["way back"], ["Gaussian"]]
 
 
 def test_tracks_have_a_panel_for_each_guess():

@@ -80,8 +80,11 @@ def test_bounds_stand_in_green_under_a_black_log_p_with_dots_on_the_maxima():
         np.testing.assert_array_equal(line.get_ydata(), y)
     assert [line.get_color() for line in ax.lines[:3]] == [plot.TRUTH, plot.POSTERIOR, plot.POSTERIOR]
     np.testing.assert_allclose([dot.get_xydata()[0] for dot in ax.lines[4:]], [[1, -1], [0.5, -2]])
-    assert words(ax) == ["log p(x)", "a", "b"] and ax.texts[1].xy[0] == x[2]
-    assert len(plot.under(x, curves[0], curves[1:], "ab", [0, 1], **options).axes[0].lines) == 3
+    assert words(ax) == ["log p(x)", "a", "b", "this bound rises,\nlog p falls"] and ax.texts[1].xy[0] == x[2]
+    shaded = ax.patches[0]
+    assert (shaded.get_x(), shaded.get_width()) == (0, 0.5)  # from the top of log p to that of the last bound
+    bare = plot.under(x, curves[0], curves[1:], "ab", [0, 1], **options).axes[0]
+    assert len(bare.lines) == 3 and not bare.patches
 
 
 def test_a_bending_curve_has_its_band_and_its_beads():

@@ -216,6 +216,7 @@ def test_a_linear_vae_can_be_ppca(seed):
     assert_close(sharp, dense.logpdf(xs), atol=1e-8)  # q is the posterior, so every weight is p(x)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("likelihood", "num_samples"), [("bernoulli", 1), ("gaussian", 3)])
 def test_the_sampled_bound_and_its_gradient_are_unbiased(likelihood, num_samples):
     params, x = random_vae(4, likelihood=likelihood), draw(4, likelihood)[0]
@@ -341,6 +342,7 @@ def test_a_model_with_another_prior_is_another_model_on_a_grid_too():
         assert_close(got, np.array(expected), atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
 def test_pixels_are_bits_or_bytes_as_well(dtype):
     params, xs, key = random_vae(5), draw(5, "bernoulli"), jax.random.key(0)
@@ -402,6 +404,7 @@ def test_maximize_takes_the_model_and_climbs_its_mean_bound():
     assert after > before + 0.5
 
 
+@pytest.mark.long
 def test_a_linear_vae_learns_ppca():
     rng = np.random.default_rng(0)
     xs = rng.standard_normal((200, 1)) @ np.array([[2.0, -1, 1]]) + rng.standard_normal((200, 3)) + 1

@@ -17,7 +17,6 @@ from vaejax.book.plot.basics import (
     bars,
     cloud,
     curve,
-    curves,
     gallery,
     gaussians,
     histogram,

@@ -5,7 +5,7 @@ import numpy as np
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.graphs import arrow, node
-from vaejax.book.plot.style import DASHES, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at, shades
+from vaejax.book.plot.style import DASHES, MODEL, POSTERIOR, QUIET, TEN, TRUTH, ellipse, name_at, shades
 
 GRAPHS = (  # title, where each node stands, arrows
     ("chapter 6", {"z": (0, 1), "x": (0, 0)}, ["zx"]),
@@ -39,10 +39,10 @@ def worths(worth, ceiling, pictures, names, *, ylabel, ceiling_name, title):
     ax = fig.add_subplot(grid[:, 0])
     rank = np.arange(len(worth)) + 1
     ax.axhline(0, color=QUIET, linewidth=1)
-    ax.axhline(ceiling, color=TRUTH, linestyle=":")
-    name_at(ax, ceiling_name, (len(worth) / 2, ceiling), (0, 5), TRUTH)
     ax.plot(rank[worth < 0], worth[worth < 0], "v", color=MODEL, markersize=4)
     ax.plot(rank[worth >= 0], worth[worth >= 0], "o", color=MODEL, markersize=3)
+    ax.axhline(ceiling, color=TRUTH, linestyle=":", linewidth=1.8, zorder=4)  # over what lies on it
+    name_at(ax, ceiling_name, (len(worth) / 2, ceiling), (0, 6), TRUTH)
     ax.set_yscale("symlog", linthresh=3)
     ticks = [-1000, -100, -30, -10, -3, 0, np.round(ceiling, 1)]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -64,19 +64,22 @@ def worths(worth, ceiling, pictures, names, *, ylabel, ceiling_name, title):
 
 def label_map(points, labels, mean, scale_tril, chosen, *, title):
     """Codes (N, 2), those of the `chosen` labels as numerals, and for each of them a Gaussian (mean (K, 2), scale_tril
-    (K, 2, 2)), as an ellipse with half of it, with the label at its middle."""
+    (K, 2, 2)), as an ellipse with half of it. Its label stands on it where there is most room."""
     points, labels = checked("points", points, "N", 2), checked("labels", labels, len(points)).astype(int)
     mean, scale_tril = checked("mean", mean, "K", 2), checked("scale_tril", scale_tril, len(mean), 2, 2)
-    chosen = list(chosen)
+    rings = {k: ellipse(mean[k], scale_tril[k], 0.5).T for k in chosen}
     fig, ax = plt.subplots(figsize=(7, 5))
-    ax.scatter(*points.T, s=4, color=QUIET, linewidths=0, alpha=0.7)
+    ax.scatter(*points.T, s=4, color=QUIET, linewidths=0, alpha=0.5)
     for (x, y), label in zip(points, labels, strict=True):
-        if label in chosen:
-            ax.text(x, y, str(label), color=POSTERIOR, fontsize=6, ha="center", va="center", clip_on=True, alpha=0.8)
-    for k in chosen:
-        ax.plot(*ellipse(mean[k], scale_tril[k], 0.5), color=MODEL, linewidth=2, zorder=4)
-        name_at(ax, str(k), mean[k], (0, -6), MODEL)
-        ax.texts[-1].set(fontsize=17, fontweight="bold")
+        if label in rings:
+            look = {"color": TEN[label % 10], "fontsize": 7, "alpha": 0.8}
+            ax.text(x, y, str(label), ha="center", va="center", clip_on=True, **look)
+    for k, ring in rings.items():
+        ax.plot(*ring.T, color=TEN[k % 10], linewidth=2.2, zorder=4)
+        others = np.concatenate([mean[[k]]] + [other for j, other in rings.items() if j != k])
+        place = ring[np.linalg.norm(ring[:, None] - others, axis=2).min(1).argmax()]
+        name_at(ax, str(k), place, (0, -6), TEN[k % 10])
+        ax.texts[-1].set(fontsize=18, fontweight="bold")
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="$z_1$", ylabel="$z_2$")
     ax.set_title(title, loc="left")

@@ -71,21 +71,31 @@ def look_and_move(before, moved, look, now):
     return fig
 
 
-def ways_back(x, heights, names, *, seen):
-    """What x (K,) may have been before the noise: a curve (K,) for each amount of it, scaled to the same height."""
+def ways_back(x, heights, names, seen):
+    """What x (K,) may have been before the noise, a panel for each amount of it: a curve (K,) of any height, and dashed
+    the Gaussian with its mean and variance; a grey line at what was `seen` after the noise."""
     x = checked("x", x, "K")
     heights = checked_each("heights", heights, len(x))
     one_each("names", names, heights)
-    fig, ax = plt.subplots(figsize=(7, 3.2))
-    for i, (height, name) in enumerate(zip(heights, names, strict=True)):
-        height = height / height.max()
-        tops = [k for k in range(1, len(x) - 1) if height[k] > max(0.1, height[k - 1]) and height[k] >= height[k + 1]]
-        ax.plot(x, height, color=MODEL, linestyle=DASHES[::-1][i % 3], linewidth=2)
-        name_at(ax, name, (x[tops[0]], height[tops[0]]), (0, 5), MODEL)  # over its leftmost bump
-    ax.axvline(seen, color=QUIET, linewidth=1, zorder=0)
-    ax.set(xlabel=f"$x$, given $z_m = {seen:g}$", yticks=[], ylim=(0, 1.15), xlim=(-2.2, 2.2))
-    ax.spines["left"].set_visible(False)
-    ax.set_title("Only the way back from a small step is a bell", loc="left")
+    fig, axes = plt.subplots(1, len(heights), figsize=(8.2, 3), sharex=True, squeeze=False)
+    for ax, height, name in zip(axes[0], heights, names, strict=True):
+        share = height / height.sum()
+        mean = share @ x
+        bell = _bell(x, mean, np.sqrt(share @ (x - mean) ** 2))
+        bell = bell / bell.sum()
+        ax.axvline(seen, color=QUIET, linewidth=1.5, zorder=0)
+        ax.fill_between(x, share, color=MODEL, alpha=0.2, linewidth=0)
+        ax.plot(x, share, color=MODEL, linewidth=2)
+        ax.plot(x, bell, color=TRUTH, linestyle="--", linewidth=1.5)
+        ax.set(xlabel=f"$x$, given $z_m = {seen:g}$", yticks=[], ylim=(0, 1.2 * max(share)), xlim=(-2.2, 2.2))
+        ax.spines["left"].set_visible(False)
+        ax.set_title(name, loc="left")
+    name_at(axes[0, 0], "way back", (x[heights[0].argmax()], heights[0].max() / heights[0].sum()), (0, 5), MODEL)
+    ax = axes[0, len(names) // 2]  # where there is room left of it
+    bell = ax.lines[2].get_ydata()
+    at = (bell > 0.75 * bell.max()).argmax()
+    name_at(ax, "Gaussian", (x[at], bell[at]), (-6, 2), TRUTH, ha="right")
+    fig.suptitle("Only the way back from a small step is a bell", x=0.01, ha="left")
     return fig
 
 

@@ -4,45 +4,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
-from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, TRUTH, ellipse, name_at, shades
+from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, TEN, TRUTH, ellipse, name_at, shades
 from vaejax.doors import check_count
 
-MARK = {"color": "C3", "linestyle": "--", "linewidth": 1.5}
 MOST_BINS = 1000  # a figure is not that many points wide
 
 
-def curve(x, y, **options):
-    """One line through (x, y), both (M,): `curves` without a legend."""
-    return curves(x, [y], [None], **options)
-
-
-def curves(x, ys, labels, *, xlabel, ylabel, ylim=None, marker=None, mark=None, mark_label=None, dots=None,
-           dots_label=None, title=None, colours=None, yscale=None):  # fmt: skip
-    """Lines through (x, y) for each y of `ys`; `labels` None draws many alike, thin, without names.
-
-    `mark` is the place of a dashed vertical line, `dots` a pair (xs, ys) of points, `colours` one for each line.
-    """
+def curve(x, y, *, xlabel, ylabel, marker=None, mark=None, mark_label=None, dots=None, title=None, colour=TRUTH):
+    """A line through (x, y), both (M,), a dashed one with its name at x = `mark`, and `dots`, a pair (xs, ys)."""
     x = checked("x", x, "M")
-    ys = checked_each("ys", ys, len(x))
+    y = checked("y", y, len(x))
     dots = None if dots is None else checked("dots", dots, 2, "N")
-    names = [None] * len(ys) if labels is None else one_each("labels", labels, ys)
-    colours = None if colours is None else one_each("colours", colours, ys)
     fig, ax = plt.subplots()
-    for i, (y, label) in enumerate(zip(ys, names, strict=True)):
-        style = {"color": "C0", "linewidth": 1, "alpha": 0.6} if labels is None else {"linestyle": DASHES[i % 3]}
-        style |= {} if colours is None else {"color": colours[i]}
-        ax.plot(x, y, marker=marker, label=label, **style)
+    ax.plot(x, y, marker=marker, color=colour)
     if dots is not None:
-        ax.plot(*dots, "o", color=MODEL, markersize=5, label=dots_label, zorder=3)
-    ax.set_yscale(yscale or "linear")
-    ax.set(ylim=ylim)
-    ax.set_title(title, loc="left")
-    _finish(ax, xlabel, ylabel, mark, mark_label)
+        ax.plot(*dots, "o", color=MODEL, markersize=5, zorder=3)
+    _finish(ax, xlabel, ylabel, title, mark, mark_label)
     return fig
 
 
 def named_lines(x, ys, names, *, title, xlabel="step", ylabel="nats per eruption", colours=None, styles=None,
-                log_x=False, marker=None, level=None, level_name=None, places=None):  # fmt: skip
+                log_x=False, log_y=False, marker=None, level=None, level_name=None, places=None):  # fmt: skip
     """Lines through (x, y) for each y of `ys`, each with its name written at its end, or at x = `places[i]`.
 
     `level` is the height of a dotted horizontal line, named at its left end.
@@ -62,12 +44,12 @@ def named_lines(x, ys, names, *, title, xlabel="step", ylabel="nats per eruption
         shift = {"xytext": (5, 0), "va": "center"} if place is None else shift
         ax.annotate(name, (x[at], y[at]), textcoords="offset points", color=colour, **shift)
     if level is not None:
+        ax.margins(y=0.1)  # room for its name
         ax.axhline(level, color=TRUTH, linestyle=":")
         ax.annotate(level_name or "", (0.01, level), (0, 4), xycoords=("axes fraction", "data"),
                     textcoords="offset points", color=TRUTH)  # fmt: skip
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if log_x:
-        ax.set_xscale("log")
+    scale = {True: "log", False: "linear"}
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=scale[log_x], yscale=scale[log_y])
     ax.set_title(title, loc="left")
     return fig
 
@@ -114,25 +96,28 @@ def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None, t
         ax.plot(x, y, color=MODEL, linewidth=2)
         place = 7 * len(x) // 8
         name_at(ax, "fitted density", (x[place], y[place]), (6, 6), MODEL, ha="left")
-    ax.set_title(title, loc="left")
-    if mark is not None and mark_label:
-        name_at(ax, mark_label, (mark, ax.get_ylim()[1]), (6, -8), MODEL, ha="left")
-    _finish(ax, xlabel, "count", mark, None)
+    _finish(ax, xlabel, "count", title, mark, mark_label)
     return fig
 
 
-def bars(parts, labels, names, *, ylabel, colours=None, title=None):
-    """A bar for each of `names` (M,), made of `parts` (P, M) on top of each other, from the first one up."""
+def bars(parts, labels, names, *, xlabel, colours, title=None):
+    """A bar for each of `names` (M,), from the top down, made of `parts` (P, M) one after the other. The labels of the
+    parts stand in the first bar, and the last part's with its length at the end of each."""
     parts = checked("parts", parts, "P", "M")
     one_each("names", names, parts.T)
     one_each("labels", labels, parts)
-    colours = [None] * len(parts) if colours is None else one_each("colours", colours, parts)
-    fig, ax = plt.subplots()
+    one_each("colours", colours, parts)
+    fig, ax = plt.subplots(figsize=(6.8, 0.5 * len(names) + 1))
     for i, (part, label, colour) in enumerate(zip(parts, labels, colours, strict=True)):
-        style = {"color": colour, "hatch": ["", "//"][i % 2], "edgecolor": "white"}
-        ax.bar(names, part, bottom=parts[:i].sum(0), width=0.5, label=label, **style)
-    ax.legend()
-    ax.set(ylabel=ylabel)
+        left = parts[:i].sum(0)
+        ax.barh(names, part, left=left, height=0.6, color=colour, hatch=["", "//"][i % 2], edgecolor="white")
+        if i < len(parts) - 1:
+            ax.text(left[0] + part[0] / 2, 0, label, color="white", ha="center", va="center")
+    for row, (end, last) in enumerate(zip(parts.sum(0), parts[-1], strict=True)):
+        name_at(ax, f"{labels[-1]} {abs(last):.3f}", (end, row), (6, -4), colours[-1], ha="left")
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel=xlabel, xlim=(0, 1.45 * parts.sum(0).max()))
     ax.set_title(title, loc="left")
     return fig
 
@@ -232,7 +217,7 @@ def numeral_panels(panels, labels, titles, *, xlabel, ylabel):
     for ax, points, title in zip(axes[0], panels, titles, strict=True):
         ax.scatter(points[:, 0], points[:, 1], s=0)
         for (x, y), label in zip(points, labels, strict=True):
-            ax.text(x, y, str(label), color=f"C{label % 7}", fontsize=8, ha="center", va="center", clip_on=True)
+            ax.text(x, y, str(label), color=TEN[label % 10], fontsize=8, ha="center", va="center", clip_on=True)
         low, high = np.percentile(points, [0.5, 99.5], axis=0)
         slack = 0.05 * (high - low)
         ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -271,9 +256,10 @@ def expected_counts(density, edges, count):
     return x, np.broadcast_to(density(x), x.shape) * count * width
 
 
-def _finish(ax, xlabel, ylabel, mark, mark_label):
+def _finish(ax, xlabel, ylabel, title, mark, mark_label):
     if mark is not None:
-        ax.axvline(mark, label=mark_label, **MARK)
+        ax.margins(y=0.12)  # room for its name
+        ax.axvline(mark, color=MODEL, linestyle="--", linewidth=1.5)
+        name_at(ax, mark_label or "", (mark, ax.get_ylim()[1]), (6, -10), MODEL, ha="left")
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend()
+    ax.set_title(title, loc="left")

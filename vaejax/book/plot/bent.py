@@ -141,7 +141,8 @@ def humps(z, posterior, picked, straddle, *, title, xlim=(-2.3, 2.3)):
 
 
 def under(x, log_p, bounds, names, places, *, xlabel, title, ylim, tops=False):
-    """log p (M,) over x (M,) in black, bounds on it in green, each named at its x in `places`; `tops` marks maxima."""
+    """log p (M,) over x (M,) in black, bounds on it in green, each named at its x in `places`. `tops` marks maxima, and
+    shades where the last bound still rises while log p falls."""
     x, log_p = checked("x", x, "M"), checked("log_p", log_p, "M")
     bounds = checked_each("bounds", bounds, len(x))
     one_each("log_p", log_p, x)
@@ -157,6 +158,10 @@ def under(x, log_p, bounds, names, places, *, xlabel, title, ylim, tops=False):
     for line, colour in [(log_p, TRUTH)] + [(bound, POSTERIOR) for bound in bounds] if tops else []:
         ax.plot(x[line.argmax()], line.max(), "o", color=colour, markersize=6, markeredgecolor="white")
     ax.set(xlabel=xlabel, ylabel="nats", ylim=ylim, xlim=(x[0], x[-1]))
+    if tops:
+        ends = x[log_p.argmax()], x[bounds[-1].argmax()]
+        ax.axvspan(*ends, color=QUIET, alpha=0.3, linewidth=0)
+        name_at(ax, "this bound rises,\nlog p falls", (np.mean(ends), ylim[0]), (0, 10), TRUTH)
     ax.set_title(title, loc="left")
     return fig
 
@@ -244,25 +249,19 @@ def race(em, fast, slow, bound, *, level, title):
     curves = [em] + [checked(name, y, len(em)) for name, y in (("fast", fast), ("slow", slow), ("bound", bound))]
     fig, ax = plt.subplots(figsize=(6.8, 3.8))
     looks = (
-        ("EM", 0.5, -8),
-        ("gradient, step 0.1", 0.25, -8),
-        ("gradient, step 0.03", 0.85, 8),
-        ("bound with all the q", 0.8, 8),
+        ("EM", 0.5, (-8, -4), "right"),
+        ("gradient, step 0.1", 0.35, (-8, -4), "right"),
+        ("gradient, step 0.03", 0.5, (10, -10), "left"),
+        ("bound with all the q", 0.95, (8, -10), "left"),
     )
-    for i, (y, (name, far, shift)) in enumerate(zip(curves, looks, strict=True)):
+    for i, (y, (name, far, shift, side)) in enumerate(zip(curves, looks, strict=True)):
         colour = POSTERIOR if i == 3 else MODEL
         ax.plot(np.arange(1, len(y) + 1), y, color=colour, linestyle=DASHES[i % 3], linewidth=1.8)
         at = int((y > level - far * (level - em[0])).argmax())
-        name_at(
-            ax,
-            name,
-            (at + 1, y[at]),
-            (shift, -14 if "0.03" in name else -4),
-            colour,
-            ha="right" if shift < 0 else "left",
-        )
+        name_at(ax, name, (at + 1, y[at]), shift, colour, ha=side)
+    ax.margins(y=0.1)  # room for the name of the level
     ax.axhline(level, color=TRUTH, linestyle=":")
-    name_at(ax, "glass box: z known", (1, level), (0, 4), TRUTH, ha="left")
+    name_at(ax, "glass box: z known", (1, level), (0, 5), TRUTH, ha="left")
     ax.set(xscale="log", xlabel="step", ylabel="nats per point")
     ax.set_title(title, loc="left")
     return fig

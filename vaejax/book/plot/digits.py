@@ -6,9 +6,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.graphs import ARROW, arrow, empty, node, plate
-from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TRUTH, ellipse, name_at
-
-TEN = ["#0072b2", "#d55e00", "#00876c", "#cc4c9a", "#8c6d1f", "#7b3fa0", "#c1272d", "#3f4a52", "#1ca3c4", "#6b8e00"]
+from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TEN, TRUTH, ellipse, name_at
 
 
 def amortised():
@@ -105,7 +103,7 @@ def maps(panels, labels, titles, *, title):
         for share in (0.5, 0.95):
             ax.plot(*ellipse([0, 0], [1, 1], share), color=QUIET, linewidth=1, zorder=0)
         for (x, y), label in zip(points, labels, strict=True):
-            look = {"color": TEN[label % 10], "fontsize": 9.5}
+            look = {"color": TEN[label % 10], "fontsize": 9}
             ax.text(x, y, str(label), ha="center", va="center", clip_on=True, **look)
         ax.set(aspect="equal", xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), xlabel="$z_1$")
         ax.set_title(name, loc="left", fontsize=10)
@@ -204,12 +202,13 @@ def collapse(prices, used, eigenvalues, *, title):
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     x = np.linspace(min(prices) * 0.85, max(prices) * 1.15, 1000)
     most = int(used.max())
-    ax.plot(x, np.minimum((eigenvalues[:, None] > x).sum(0), most), color=TRUTH, linewidth=1.4)
+    stairs = np.minimum((eigenvalues[:, None] > x).sum(0), most)
+    ax.plot(x, stairs, color=TRUTH, linewidth=1.4)
     ax.plot(prices, used, "o", color=MODEL, markersize=8, zorder=3)
     at = len(prices) // 2
     name_at(ax, "latents in use", (prices[at], used[at]), (10, 6), MODEL, ha="left")
-    name_at(ax, "eigenvalues above the price", (x[0], most), (12, 6), TRUTH, ha="left")
-    ax.set(xlabel=r"price of the KL, $\beta\sigma^2$", ylabel="number", ylim=(0, most + 1), xscale="log")
+    name_at(ax, "eigenvalues above the price", (x[stairs == stairs[0]][-1], stairs[0]), (6, 0), TRUTH, ha="left")
+    ax.set(xlabel=r"price of the KL, $\beta\sigma^2$", ylabel="number", ylim=(0, most + 1.2), xscale="log")
     ticks = [1, 2, 3, 4, 5]
     ax.set_xticks(ticks, map(str, ticks))
     ax.minorticks_off()

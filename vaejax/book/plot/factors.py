@@ -192,8 +192,7 @@ def held_out(x, scores, names, levels, level_names, *, xlabel, ylabel, title, yl
     for level, name in zip(levels, level_names, strict=True):
         ax.axhspan(level.min(), level.max(), color=QUIET, alpha=0.3, linewidth=0)
         ax.axhline(level.mean(), color=DATA, linestyle=":", linewidth=1.5)
-        ax.annotate(name, (0.01, level.mean()), (0, 4), xycoords=("axes fraction", "data"), color=DATA,
-                    textcoords="offset points")  # fmt: skip
+        name_at(ax, name, (x[-3:-1].mean(), level.mean()), (0, -14), DATA)
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim, xticks=x)
     ax.set_title(title, loc="left")
     return fig

@@ -5,7 +5,7 @@ import numpy as np
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.basics import gallery
-from vaejax.book.plot.style import BETWEEN, DASHES, DATA, KINDS, MODEL, POSTERIOR, TRUTH, ellipse
+from vaejax.book.plot.style import BETWEEN, DASHES, DATA, KINDS, MODEL, POSTERIOR, TRUTH, ellipse, name_at
 
 
 def mixtures(points, params, weights, titles, *, xlabel, ylabel, title=None):
@@ -88,32 +88,33 @@ def dial(r, bound, log_p, best, at, *, xlabel="dial r = q(long)", title="The bou
 
 def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long waits (minutes)",
              title="Touch, climb to the peak, touch again"):  # fmt: skip
-    """EM's walk: log p (M,) over a parameter x (M,), and below it a bound (M,) made at each stop of `walk` (T + 1,).
+    """EM's walk, a panel for each step, magnified: log p (M,) over a parameter x (M,), and below it the bound (M,) that
+    was made at this stop of `walk` (T + 1,).
 
     `heights` (T, 2): of each step, log p where the bound was made, and the bound at its peak, the next stop.
     """
     x = checked("x", x, "M")
     log_p, bounds = checked("log_p", log_p, len(x)), checked_each("bounds", bounds, len(x))
     walk, heights = checked("walk", walk, len(bounds) + 1), checked("heights", heights, len(bounds), 2)
-    fig, ax = plt.subplots(figsize=(6.8, 4))
-    ax.plot(x, log_p, color=TRUTH, linewidth=2.4)
-    ax.annotate(r"$\log p$", (x[-1], log_p[-1]), (4, 0), textcoords="offset points", va="center")
-    for i, (bound, start, end) in enumerate(zip(bounds, walk, walk[1:], strict=False)):
-        ax.plot(x, bound, color=MODEL, linewidth=1.4, alpha=0.5 + 0.5 * i / len(bounds), linestyle=DASHES[i % 3])
-        ax.plot(start, heights[i, 0], "o", color=TRUTH, zorder=5)
-        ax.annotate(f"{start:.3g}", (start, heights[i, 0]), (-5, 6), textcoords="offset points", ha="right")
-        ax.plot(end, heights[i, 1], "v", color=MODEL, zorder=5)
-        if i + 1 < len(bounds):
-            ax.annotate("", (end, heights[i + 1, 0]), (end, heights[i, 1]),
-                        arrowprops={"arrowstyle": "->", "color": POSTERIOR})  # fmt: skip
-    line = {"arrowstyle": "-", "linewidth": 0.8}
-    ax.annotate("touch: the E-step", (walk[0], heights[0, 0]), (30, -8), textcoords="offset points",
-                arrowprops=line)  # fmt: skip
-    ax.annotate("peak of the bound: the M-step", (walk[1], heights[0, 1]), (-30, -70), textcoords="offset points",
-                color=MODEL, arrowprops=line | {"color": MODEL})  # fmt: skip
-    low, high = heights[0, 0] - 0.15 * np.ptp(heights), heights.max() + 0.1 * np.ptp(heights)
-    ax.set(xlabel=xlabel, ylabel="nats per eruption", ylim=(low, high))
-    ax.set_title(title, loc="left")
+    fig, axes = plt.subplots(1, len(bounds), figsize=(8.2, 3.8), squeeze=False)
+    for ax, bound, start, end, (low, high) in zip(axes[0], bounds, walk, walk[1:], heights, strict=False):
+        step, rise, again = end - start, high - low, np.interp(end, x, log_p)
+        ax.plot(x, log_p, color=TRUTH, linewidth=2.2)
+        ax.plot(x, bound, color=MODEL, linewidth=1.8)
+        ax.plot(start, low, "o", color=TRUTH, zorder=5)
+        ax.plot(end, high, "v", color=MODEL, zorder=5)
+        ax.annotate("", (end, again), (end, high), arrowprops={"arrowstyle": "-|>", "color": POSTERIOR, "shrinkA": 0})
+        ax.set(xlabel=xlabel, xlim=(start - 0.3 * step, end + step), ylim=(low - 0.3 * rise, again + 0.25 * rise))
+        ax.set_title(f"From {start:.1f} to {end:.1f} minutes", loc="left")
+        for name, place, shift, colour in (
+            ("touch: E-step", (start, low), (8, -12), TRUTH),
+            ("peak: M-step", (end, high), (-14, -18), MODEL),
+            (r"$\log p$", (end + step / 2, np.interp(end + step / 2, x, log_p)), (4, 6), TRUTH),
+            ("bound", (end + step / 2, np.interp(end + step / 2, x, bound)), (-6, -14), MODEL),
+        ):
+            name_at(ax, name, place, shift, colour, ha="right" if name == "bound" else "left")
+    axes[0, 0].set_ylabel("nats per eruption")
+    fig.suptitle(title, x=0.01, ha="left")
     return fig
 
 
@@ -201,9 +202,12 @@ def starts(runs, plateau):
     fig, ax = plt.subplots()
     ax.plot(runs.T, color=MODEL, linewidth=1, alpha=0.6)
     ax.axhline(plateau, color=TRUTH, linestyle=":")
-    ax.annotate("one Gaussian", (1, plateau), (0, -12), xycoords=("axes fraction", "data"), textcoords="offset points",
-                ha="right")  # fmt: skip
-    low, high = plateau - 0.1, runs.max() + 0.05
+    there = int((runs[:, -1] > (plateau + runs.max()) / 2).sum())
+    name_at(ax, "one Gaussian", (0.25 * runs.shape[1], plateau), (0, -14), TRUTH)
+    for name, height in ((f"{there} of {len(runs)} have arrived", runs.max()),
+                         (f"{len(runs) - there} still wait", plateau)):  # fmt: skip
+        name_at(ax, name, (runs.shape[1] - 1, height), (0, 7), MODEL, ha="right")
+    low, high = plateau - 0.1, runs.max() + 0.08
     ax.set(xlabel="EM step", ylabel="nats per eruption", ylim=(low, high))
     ax.set_title("All rise, some after a long wait", loc="left")
     return fig
@@ -240,10 +244,10 @@ def fillings(halves, phis, bounds, log_p, rows=("nine", "one"), names=("coin", "
     pictures = np.repeat(halves[:, None], len(names) + 1, 1)
     pictures[:, 1:, : phis.shape[2]] = phis
     titles = [
-        [f"log p  {top:.1f}", *(f"{name}  {value:.1f}" for name, value in zip(names, values, strict=True))]
+        [f"log p(x) = {top:.1f}", *(f"{name}: bound {value:.1f}" for name, value in zip(names, values, strict=True))]
         for top, values in zip(log_p, bounds, strict=True)
     ]
-    title = "The best filling looks at what is visible"
+    title = "Only the filling that looks at what is visible comes near log p (nats)"
     fig = gallery(pictures.reshape(len(halves), -1, side, side), titles, title=title, rows=rows, size=1.3)
     for ax in fig.axes:  # what is above the line is covered
         ax.axhline(phis.shape[2] / side - 0.5, color=MODEL)

@@ -75,34 +75,42 @@ def stretch(matrix, axes, names, *, title):
 
 
 def space(points, shadows, axes, *, labels, title=None):
-    """Points (N, 3), their shadows on a plane, and the ellipsoid around 0 with the columns of axes (3, 3) as half-axes.
+    """Points (N, 3), their shadows on the plane of the first two columns of axes (3, 3), and the ellipsoid around 0
+    with these columns as half-axes, by its outlines between two of them.
 
-    Seen from a little above the plane, across its longer direction.
+    The third axis stands upright, seen from a little above the plane; arrows in a corner show the three features.
     """
     points, shadows = checked("points", points, "N", 3), checked("shadows", shadows, len(points), 3)
     axes = checked("axes", axes, 3, 3)
     one_each("labels", labels, axes)
-    fig = plt.figure(figsize=(7, 5.4))
-    ax = fig.add_subplot(projection="3d", computed_zorder=False)
-    around, down = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
-    sphere = np.stack([np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)])
-    ax.plot_wireframe(*np.einsum("ij,jkl->ikl", axes, sphere), color=MODEL, linewidth=0.4, alpha=0.55)
-    for pair in np.stack([points, shadows], 1):
-        ax.plot(*pair.T, color=QUIET, linewidth=0.7)
-    ax.scatter(*shadows.T, s=7, color=QUIET, depthshade=False)
-    ax.scatter(*points.T, s=12, color=DATA, depthshade=False)
-    long, short, normal = np.linalg.svd(shadows, full_matrices=False)[2]
-    corners = 3 * np.array([long + short, long - short, -long - short, -long + short])
-    ax.plot_trisurf(*corners.T, triangles=[[0, 1, 2], [0, 2, 3]], color=QUIET, alpha=0.25)
-    for i, axis in enumerate(axes.T):
-        ax.quiver(0, 0, 0, *axis, color=MODEL, linewidth=2.2, arrow_length_ratio=0.12)
-        ax.text(*(1.15 * axis), f"{i + 1}", color=MODEL, fontsize=12, fontweight="bold", ha="center")
-    eye = short + 0.35 * normal * np.sign(normal[2])
-    eye = eye / np.linalg.norm(eye) * np.sign(eye[2])
-    ax.view_init(elev=np.rad2deg(np.arcsin(eye[2])), azim=np.rad2deg(np.arctan2(eye[1], eye[0])))
-    ax.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2])
-    _fill_box(ax, points, 1.2)
-    fig.suptitle(title, x=0.02, ha="left", fontsize=ax.title.get_fontsize())
+    turn, tilt = np.deg2rad([20, 22])
+    seen = [
+        [np.cos(turn), -np.sin(turn) * np.sin(tilt)],
+        [np.sin(turn), np.cos(turn) * np.sin(tilt)],
+        [0, np.cos(tilt)],
+    ]
+    frame = axes / np.linalg.norm(axes, axis=0)
+    view = frame @ seen
+    fig, ax = plt.subplots(figsize=(7.4, 4.4))
+    ax.axis("off")
+    sides = np.array([[1, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0]]) * 1.1 * np.abs(shadows @ frame).max(0)
+    ax.fill(*(sides @ seen).T, color=QUIET, alpha=0.35, linewidth=0)
+    ax.plot(*(np.stack([points, shadows]) @ view).transpose(2, 0, 1), color=QUIET, linewidth=0.8, zorder=1)
+    ax.scatter(*(shadows @ view).T, s=7, color="white", edgecolors=DATA, linewidths=0.6, zorder=2)
+    ax.scatter(*(points @ view).T, s=14, color=DATA, linewidths=0, zorder=2)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    for i, (x, y) in enumerate(axes.T @ view):
+        ring = np.outer(np.cos(angle), axes[:, i]) + np.outer(np.sin(angle), axes[:, i - 1])
+        ax.plot(*(ring @ view).T, color=MODEL, linewidth=1, alpha=0.7)
+        ax.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": MODEL, "linewidth": 2, "shrinkA": 0})
+        name_at(ax, f"{i + 1}", (x, y), (8 * np.sign(x) * (i < 2), 6), MODEL)
+        ax.texts[-1].set(fontsize=13, fontweight="bold")
+    corner = [ax.dataLim.x0, ax.dataLim.y0 + 0.6]
+    for (x, y), label in zip(corner + 0.8 * view, labels, strict=True):
+        ax.annotate("", (x, y), corner, arrowprops={"arrowstyle": "->", "color": DATA, "shrinkA": 0})
+        name_at(ax, label, (x, y), (0, 5 if y > corner[1] else -11), DATA)
+    ax.set_aspect("equal")
+    ax.set_title(title, loc="left")
     return fig
 
 
@@ -125,15 +133,10 @@ def upright(points, directions, names, *, title):
         end = direction * reach * (0.45 if i else 1) / np.linalg.norm(direction) @ view
         ax.plot(*np.stack([-end, end], 1), color=MODEL, linestyle=DASHES[i % 3], linewidth=2.5)
         name_at(ax, name, end, (0, 6), MODEL)
+    ax.margins(y=0.12)  # room for a name on top
     ax.set_aspect("equal")
     ax.set_title(title, loc="left")
     return fig
-
-
-def _fill_box(ax, points, zoom):
-    low, high = points.min(0), points.max(0)
-    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    ax.set_box_aspect(high - low, zoom=zoom)
 
 
 def falls(values, factors, names, *, xlabel, ylabel, title):
@@ -182,23 +185,23 @@ def signed(directions):
 
 
 def error_groups(groups, names, *, mark, mark_name, xlabel, title):
-    """How errors (N,) of several groups are spread, on a log axis: the first group is what was fitted, and
-    `mark` a threshold."""
+    """How errors (N,) of several groups are spread, a row for each, on a log axis, and which share of each lies above
+    the threshold `mark`: the first group is what was fitted."""
     groups = checked_each("groups", groups, "N")
     one_each("names", names, groups)
     edges = np.geomspace(min(group.min() for group in groups), max(group.max() for group in groups) * 1.001, 50)
-    fig, ax = plt.subplots(figsize=(7, 3.4))
-    for i, (group, name) in enumerate(zip(groups, names, strict=True)):
-        colour = DATA if i == 0 else MODEL
-        heights = ax.hist(group, edges, weights=np.full(len(group), 1 / len(group)), color=colour, alpha=0.65,
-                          hatch=["", "", "//"][i % 3], edgecolor="white", linewidth=0.3)[0]  # fmt: skip
-        top = heights.argmax()
-        name_at(ax, name, (np.sqrt(edges[top] * edges[top + 1]), heights[top]), (0, 4), colour)
-    ax.axvline(mark, color=TRUTH, linestyle=DASHES[1], linewidth=1.2)
-    ax.set(xscale="log", xlabel=xlabel, ylabel="share of the images")
-    ax.margins(y=0.15)
-    name_at(ax, mark_name, (mark, ax.get_ylim()[1]), (4, -10), TRUTH, ha="left")
-    ax.set_title(title, loc="left")
+    size = (7, 1.1 * len(groups) + 0.8)
+    fig, axes = plt.subplots(len(groups), 1, sharex=True, sharey=True, figsize=size, squeeze=False)
+    for i, (ax, group, name) in enumerate(zip(axes[:, 0], groups, names, strict=True)):
+        colour = MODEL if i else DATA
+        ax.hist(group, edges, weights=np.full(len(group), 1 / len(group)), color=colour, alpha=0.65, edgecolor="white")
+        ax.axvline(mark, color=TRUTH, linestyle=DASHES[1], linewidth=1.2)
+        ax.text(0, 0.8, f"{name}: {(group > mark).mean():.1%} above", transform=ax.transAxes, color=colour)
+        ax.set(xscale="log", yticks=[])
+        ax.spines["left"].set_visible(False)
+    name_at(axes[0, 0], mark_name, (mark, axes[0, 0].get_ylim()[1]), (4, -10), TRUTH, ha="left")
+    axes[-1, 0].set_xlabel(xlabel)
+    axes[0, 0].set_title(title, loc="left")
     return fig
 
 
@@ -238,12 +241,13 @@ def paths(seen, unseen, paths, titles):
     one_each("titles", titles, paths)
     fig, axes = plt.subplots(1, len(paths), sharex=True, sharey=True, figsize=(3.2 * len(paths), 3.2), squeeze=False)
     for ax, path, title in zip(axes.flat, paths, titles, strict=True):
-        ax.scatter(*unseen.T, s=8, color=QUIET, linewidths=0, label="kept back")
-        ax.scatter(*seen.T, s=8, color=DATA, linewidths=0, label="seen")
+        ax.scatter(*unseen.T, s=8, color=QUIET, linewidths=0)
+        ax.scatter(*seen.T, s=8, color=DATA, linewidths=0)
         ax.plot(*path.T, color=MODEL, linewidth=1.8)
         ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(-1.4, 1.4), ylim=(-1.4, 1.4))
         ax.set_title(title, loc="left")
         ax.label_outer()
     if len(unseen):
-        axes.flat[0].legend(loc="upper left", fontsize=8)
+        name_at(axes[0, 0], "kept back", unseen[unseen[:, 1].argmax()], (0, 6), DATA)
+        name_at(axes[0, 0], "seen", seen[seen[:, 1].argmin()], (0, -14), DATA)
     return fig
