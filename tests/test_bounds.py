@@ -150,6 +150,7 @@ def test_a_table_that_is_a_constant_of_compiled_code_is_looked_at():
         jax.jit(lambda shift: shift + vj.linear_gaussian.pca(broken, 1).mean)(0.0)
 
 
+@pytest.mark.long
 def test_importance_weighted_bound_rises_with_samples_towards_log_p():
     rng, model, x = linear_problem(0)
     mean, cov = model.posterior(x)
@@ -505,6 +506,7 @@ def score(model):
     return vj.mean_bound(model, (jnp.zeros(2), jnp.eye(2)), np.zeros((3, 2)), None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg", "unsafe_rbg"])
 def test_keys_of_all_kinds_score_each_example_by_draws_of_its_own(kind):
     _, params, _ = linear_problem(1)

@@ -46,6 +46,7 @@ def test_a_fit_in_instalments_is_the_fit(tmp_path, batch_size, steps):
     assert_same((params, history), climb(450, batch_size=batch_size))
 
 
+@pytest.mark.long
 def test_networks_too(tmp_path):
     xs, nets = 1 / (1 + np.exp(-XS)), vj.vae.init(KEY, 2, 1, hidden=(3,))
     options = dict(optimizer=ADAM, batch_size=9)

@@ -55,6 +55,7 @@ def test_statistics_are_linear_in_the_weights_and_recentre_moves_their_centre(na
     jax.tree.map(lambda a, b: assert_close(3 * a, b), third, T)
 
 
+@pytest.mark.long
 def test_twenty_restarts_are_one_program():
     xs = clouds()
     starts = [gmm.init(xs, 2, key, method="random") for key in jax.random.split(KEY, 20)]

@@ -92,6 +92,7 @@ def test_a_file_cut_short_anywhere_is_refused(path):
         assert str(path) in str(error.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flip", [0x01, 0x40, 0xFF])
 def test_a_flipped_byte_anywhere_is_refused_or_harmless(path, flip):
     params = factors(1)

@@ -199,6 +199,7 @@ def test_a_parameter_that_became_nan_stops_em():
         vj.em(gaussian.GAUSSIAN, gaussian.init(twice), twice, num_steps=1)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error")
 def test_doubles_are_fitted_in_single_precision_without_a_warning():
     xs = np.random.default_rng(0).standard_normal((50, 2))

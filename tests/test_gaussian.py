@@ -114,6 +114,7 @@ def test_em_finds_the_truth_in_much_data():
     assert abs(params.scale_tril - truth.scale_tril).max() < 0.1
 
 
+@pytest.mark.long
 @pytest.mark.double
 def test_a_row_with_nothing_in_it_contributes_nothing():
     _, xs = random_problem(4)

@@ -234,6 +234,7 @@ def test_units_do_not_matter(scale):
     assert_close(scaled_history + 2 * np.log(scale), history)
 
 
+@pytest.mark.long
 def test_sampled_labels_fit_the_same_m_step():
     """One sampled completion for each example: a noisy M-step with the right mean share."""
     xs, start = random_problem(9, 400)
@@ -349,6 +350,7 @@ def test_examples_far_from_every_component_keep_their_digits(fast):
     assert_close(history[0], density.mean(), atol=1e-6)  # -20,000 nats for the outer two
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fast", [True, False])
 def test_float32_data_far_from_zero_keep_their_digits(fast):
     rng = np.random.default_rng(0)

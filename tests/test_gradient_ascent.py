@@ -296,6 +296,7 @@ def test_ascend_refuses_at_once_and_fails_when_it_happens():
         next(climb)
 
 
+@pytest.mark.long
 def test_the_bound_and_its_draws_are_what_is_climbed():
     rng = np.random.default_rng(0)
     params, xs, key = Linear.random(rng, 3, 2), rng.standard_normal((6, 3)), jax.random.key(2)
@@ -383,6 +384,7 @@ def test_integers_can_be_frozen():
             vj.maximize(objective, start, draw(0), jax.random.key(0), frozen=frozen, **args)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
 def test_keys_of_other_kinds_serve(kind):
     xs, args = draw(0), dict(optimizer=SGD, num_steps=2, batch_size=9)

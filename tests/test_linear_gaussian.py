@@ -276,6 +276,7 @@ def test_marginal_and_posterior_are_those_of_the_dense_gaussian(seed):
     assert_close(vj.iw_bound(lg.log_joint, params, x, nodes), lg.log_marginal(params, x), atol=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_latents", [1, 2])
 def test_marginal_is_the_integral(num_latents):
     rng = np.random.default_rng(0)
@@ -392,6 +393,7 @@ def test_the_noise_of_a_sample_knows_nothing_of_its_latents(seed):
     assert abs(np.corrcoef(noise.T, zs.T)[:3, 3:]).max() < 0.25  # eight standard errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [lg.FACTOR_ANALYSIS, lg.PPCA], ids=["fa", "ppca"])
 @given(seed=seeds)
 def test_the_fast_step_is_the_textbook_step(model, seed):
@@ -513,6 +515,7 @@ def test_varimax_of_one_factor_changes_nothing():
     assert_close(R, np.eye(1))
 
 
+@pytest.mark.long
 @pytest.mark.double
 def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
     xs, _ = problem(5, num_features=4, num_latents=1)
@@ -524,6 +527,7 @@ def test_a_constant_column_and_a_copied_one_stop_at_the_floor():
     assert_close(jnp.exp(params.log_psi[1]), lg.NOISE_FLOOR**2 * variance.mean())
 
 
+@pytest.mark.long
 @pytest.mark.double
 def test_the_first_step_from_data_with_holes_and_no_noise_does_not_fall():
     xs = np.full((40, 3), 7.0)
@@ -532,6 +536,7 @@ def test_the_first_step_from_data_with_holes_and_no_noise_does_not_fall():
     assert np.diff(vj.em(lg.PPCA, lg.init(xs, 1), xs, num_steps=20, fast=False)[1]).min() > -1e-6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", [1e8, 1e-8])
 def test_scale_does_not_matter(scale):
     xs, _ = problem(6, num_examples=100)

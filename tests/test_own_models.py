@@ -66,6 +66,7 @@ def test_a_vae_with_some_labels_learns_all_of_them():
     assert (guess == labels[15:]).mean() > 0.7
 
 
+@pytest.mark.long
 def test_an_unknown_label_is_summed_out_and_a_known_one_is_not():
     """log p(x) is that of all labels, log p(x, y) that of one: by scipy, on a grid of z."""
     params, xs, labels = half_problem(4)
@@ -84,6 +85,7 @@ def test_an_unknown_label_is_summed_out_and_a_known_one_is_not():
     assert_close(score(np.full(4, -1)), logsumexp(table, 1), atol=0.05)
 
 
+@pytest.mark.long
 def test_a_known_label_leaves_no_trace_of_nan_in_a_gradient():
     params, xs, labels = half_problem(6)
     for bound in (vj.elbo, vj.iw_bound):
@@ -184,6 +186,7 @@ def counts_posterior(params, x, key):
 COUNTS = vj.LatentModel(counts_log_joint, counts_posterior)
 
 
+@pytest.mark.long
 def test_a_poisson_factor_model_finds_its_loadings_in_counts_of_any_type():
     rng = np.random.default_rng(0)
     loadings, base = np.array([0.8, -0.5, 0.3, 0.6]), np.array([1.0, 1.5, 0.5, 1.0])

@@ -263,6 +263,7 @@ def test_the_log_likelihood_is_the_log_of_an_unbiased_estimate_whatever_the_chun
     assert (ratio < 2).all() and (ratio > 0.5).all()  # each variance is known to about 5 %
 
 
+@pytest.mark.long
 def test_many_samples_are_close_to_the_truth():
     params, xs = wide_vae("gaussian"), draw(7, "gaussian")
     got = vj.log_likelihood(
@@ -271,6 +272,7 @@ def test_many_samples_are_close_to_the_truth():
     assert_close(got, np.array([exact_log_likelihood(params, x) for x in xs]), atol=0.03)
 
 
+@pytest.mark.long
 def test_few_samples_estimate_too_low():
     params, xs = wide_vae("gaussian"), draw(8, "gaussian")
     keys = jax.random.split(jax.random.key(5), 5000)
@@ -295,6 +297,7 @@ def test_each_example_and_each_chunk_has_draws_of_its_own():
     assert len(np.unique(got)) == 5
 
 
+@pytest.mark.long
 def test_the_log_likelihood_takes_data_of_less_precision_than_the_parameters():
     params, xs = wide_vae("gaussian"), draw(10, "gaussian").astype(np.float16)
     few = partial(
@@ -392,6 +395,7 @@ def test_given_z_what_remains_of_a_sample_is_noise(likelihood):
         assert within_six_standard_errors(noise * feature[:, None], np.zeros(2))
 
 
+@pytest.mark.long
 def test_maximize_takes_the_model_and_climbs_its_mean_bound():
     params, xs, key = random_vae(9, likelihood="bernoulli"), draw(11, "bernoulli", 30), jax.random.key(10)
     model = vae.make_vae("bernoulli")
