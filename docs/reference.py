@@ -5,6 +5,8 @@ import re
 import textwrap
 from pathlib import Path
 
+from formulas import tex
+
 PACKAGE = Path(__file__).parent.parent / "vaejax"
 BOOK = ["book.check", "book.data", "book.diagrams", "book.plot"]
 ALSO = {"linear_gaussian": ["pca"]}  # what a module offers from another one
@@ -74,7 +76,8 @@ def text(docstring):
         if heading:
             parts.append(f"**{heading[1]}**\n\n" + items(textwrap.dedent(block[heading.end() :])))
         elif is_formula(block):
-            parts.append(f"```text\n{textwrap.dedent(block)}\n```")
+            is_code = block.startswith("    ")
+            parts.append(f"```text\n{textwrap.dedent(block)}\n```" if is_code else f"$$\n{tex(block)}\n$$")
         elif block.startswith("Source:"):
             parts.append("**Source**\n\n" + plain(block.removeprefix("Source:").strip()))
         else:

@@ -14,6 +14,7 @@ from vaejax.book import check, data, diagrams, plot
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
+import formulas  # noqa: E402
 import pictures  # noqa: E402
 import reference  # noqa: E402
 import slides  # noqa: E402
@@ -98,5 +99,29 @@ Source: somebody (2000).
 
 def test_a_docstring_becomes_a_page():
     text = reference.text(DOCSTRING)
-    assert "```text\ny = W x + b\n```" in text and "- `x`: (N,) examples, finite." in text
+    assert "$$\ny = W x + b\n$$" in text and "- `x`: (N,) examples, finite." in text
     assert r"- `ValueError`: \[not\] finite." in text and text.endswith("**Source**\n\nsomebody (2000).\n".rstrip())
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("E_q[log p(x, z)] - KL(q || p)", r"\mathbb{E}_{q}[\log  p(x, z)] - \operatorname{KL}(q \,\|\, p)"),
+        ("N(x; mu_k, S_k S_k') | S^-1", r"\mathcal{N}(x; \mu _{k}, S_{k} S_{k}^{\top}) \mid S^{-1}"),
+        ("z = mean +- sqrt(2 L) e_l", r"z = \operatorname{mean} \pm \sqrt{2 L} e_{l}"),
+        ("W = the L largest, with x_obs", r"W = \text{ the } L \text{ largest}, \text{ with } x_{\mathrm{obs}}"),
+        ("a = 1,  b = 2", "\\begin{gathered}\na = 1, \\\\\nb = 2\n\\end{gathered}"),
+    ],
+)
+def test_a_formula_is_set(said, written):
+    assert formulas.tex(said) == written
+
+
+def test_every_formula_of_a_docstring_is_understood():
+    """What is neither TeX nor a text is a letter, a number or a sign."""
+    shown = "".join(map(reference.page, reference.modules()))
+    found = re.findall(r"\$\$\n(.*?)\n\$\$", shown, re.DOTALL)
+    assert len(found) > 15
+    for formula in found:
+        rest = re.sub(r"\\(text|mathrm|operatorname)\{[^{}]*\}|\\(begin|end)\{gathered\}|\\[a-zA-Z]+", " ", formula)
+        assert not re.search(r"[A-Za-z]{2}|[~']|\+=|\+-", rest) and formula.count("{") == formula.count("}"), formula
