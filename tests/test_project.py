@@ -220,17 +220,6 @@ def bare_checkout(tmp_path):
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-@needs_make
-def test_an_old_python_is_refused_in_plain_words(bare_checkout):
-    old = bare_checkout / "old-python"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    code, output = run("make", "lab", f"PYTHON={old}", cwd=bare_checkout)
-    assert code != 0
-    assert "vaejax needs Python 3.11 or newer" in output and "Python 3.9.2" in output and "PYTHON=" in output
-    assert not (bare_checkout / ".venv").exists()
-
-
 @pytest.mark.long
 @needs_make
 def test_no_network_is_told_in_plain_words(bare_checkout):
