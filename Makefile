@@ -118,7 +118,7 @@ clean: ## remove what was built and installed here
 	@echo "1 of 3: a Python of its own"
 	$(call make-venv,.venv)
 	@echo "2 of 3: JAX and Flax, which compute (one to three minutes)"
-	@start=$$(date +%s); $(PIP) install -c requirements.txt jax flax || { $(no-install); }; \
+	@start=$$(date +%s); $(PIP) install $$(grep -E '^(jax|flax)' requirements.txt) || { $(no-install); }; \
 	left=$$((($$(date +%s) - start) / 30 + 1)); \
 	echo "3 of 3: Jupyter and all else ($$left minute$$(test $$left = 1 || echo s) left, at the pace of step 2)"; \
 	$(PIP) install -r requirements.txt -e . || { $(no-install); }

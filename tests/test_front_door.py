@@ -12,7 +12,7 @@ import pytest
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 ROOT = Path(__file__).parent.parent
-OLD = '[ "$1" = --version ] && echo Python 3.10.9 && exit 0; exec PYTHON -c "import sys; sys.version_info = (3, 10, 9); $2"'
+OLD = '[ "$1" = -c ] && exec PYTHON -c "import sys; sys.version_info = (3, 10, 9); $2"; echo Python 3.10.9'
 BARE = '[ "$2" != venv ] && exec PYTHON "$@"; exit 1'
 LOST = (
     'test "$2" != venv || { mkdir -p "$3/bin"; cd "$3/bin"; printf "#!/bin/sh\nexit 1\n" > python; chmod +x python; }'

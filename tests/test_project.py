@@ -233,6 +233,23 @@ def test_no_network_is_told_in_plain_words(bare_checkout):
     assert not (bare_checkout / ".venv" / "ready").exists()  # so the next make tries again
 
 
+def test_the_summary_of_speed_has_its_losses_in_sight():
+    sys.path.append(str(ROOT / "tests" / "benchmarks"))
+    from report import summary
+    from rows import Row
+
+    way = {"first_call": 1.0, "added_mb": 9.0}
+    ways = {"vaejax": way | {"times": [0.002]}, "slow": way | {"times": [0.02]}, "swift": way | {"times": [0.001]}}
+    text = summary({"a": Row("one step", "small", "", None, None, {})}, {"a 1": {"ways": ways}, "start": ""})
+    assert "| one step, small | 2 ms | **1 ms, swift: 0.5x** |" in text and "faster: 1 of 1" in text
+
+    page = (ROOT / "BENCHMARKS.md").read_text()
+    rows = re.findall(r"(?m)^## .* cores?\n\n((?:\|.*\n)+)", page)
+    ratios = [re.findall(r"(?m)^\| (?!vaejax|way|-)(?:[^|]*\|){3} ([\d.]+) \|", row) for row in rows]
+    lost = sum(min(map(float, found)) < 1 for found in ratios)
+    assert f"faster: {lost} of {len(rows)}." in page.split("## How to read it")[0] and page.count("**") == 2 * lost > 0
+
+
 @needs_make
 def test_help_lists_every_target():
     code, output = run("make", "help")
