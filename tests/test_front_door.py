@@ -8,7 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jax
+import nbformat
+import numpy as np
 import pytest
+import yaml
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 ROOT = Path(__file__).parent.parent
@@ -82,3 +86,49 @@ def test_the_first_run_shows_what_it_does_and_how_long_that_takes(tmp_path, seco
     steps = re.findall(r"(?m)^(\d) of 3: .*\((.*)\)$|^(1 of 3: .*)$", found.stdout)
     assert found.returncode == 0 and (tmp_path / ".venv" / "ready").exists(), found
     assert [number for number, *_ in steps] == ["", "2", "3"] and left in steps[2][1], found.stdout
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readmes_program_runs_as_it_stands_and_prints_what_it_says(tmp_path, monkeypatch, capsys):
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    rng = np.random.default_rng(0)
+    table = np.concatenate([rng.normal([166, 58], 4, (80, 2)), rng.normal([181, 76], 4, (80, 2))])
+    np.savetxt(tmp_path / "mine.csv", table, delimiter=",", header="height,weight", comments="")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    with jax.enable_x64(False):  # as a reader runs it
+        exec(program, found)
+    said = [float(number) for number in re.findall(r"# (-\d\.\d\d), ", program)]
+    printed = [float(line) for line in capsys.readouterr().out.splitlines()[:3]]
+    variance = 2.0**2 + np.exp(-2.0)  # of x = 2 z + noise
+    assert printed == pytest.approx(said, abs=0.0051) and len(said) == 3
+    assert said[0] == pytest.approx(-(1.5**2 / variance + np.log(2 * np.pi * variance)) / 2, abs=0.0051)
+    assert np.sort(found["params"].mu[:, 0]) == pytest.approx([166, 181], abs=2)
+    assert len(set(found["labels"][:80].tolist())) == 1 and found["labels"][0] != found["labels"][-1]
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_book():
+    from test_project import KERNELS, lines_of_code
+
+    chapters = [nbformat.read(path, as_version=4).cells for path in sorted((ROOT / "chapters").glob("0[1-6]_*.ipynb"))]
+    cells = [cell for chapter in chapters for cell in chapter]
+    printed = [out.text for cell in cells for out in cell.get("outputs", ()) if out.output_type == "stream"]
+    predicted = sum(cell.source.count("**Predict:**") for cell in cells)
+    claims = sum(len(re.findall("(?m)^ok: ", text)) for text in printed)
+    (asked,), (checked,) = re.findall(r"more than (\d+) times a", README), re.findall(r"more than (\d+) in all", README)
+    assert int(asked) < predicted < 1.3 * int(asked) and int(checked) < claims < 1.3 * int(checked), (predicted, claims)
+    (lines,) = re.findall(r"\| ([\d,]+) lines, one data structure", README)
+    assert abs(int(lines.replace(",", "")) - sum(map(lines_of_code, KERNELS))) < 100
+    heads = ["".join(chapter[0].source.split()) for chapter in chapters]
+    times = [re.findall(r"about(\d+)minutestoreadandrun,and(\d+)fortheexercises", head) for head in heads]
+    for ((reading, exercises),) in times:  # README: about an hour, and about three
+        assert 50 <= int(reading) <= 75 and 150 <= int(exercises) <= 210
+
+
+def test_one_can_cite_the_book():
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    version = re.search(r'(?m)^version = "(.*)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert found["version"] == version and found["license"] == "MIT" and "vaejax" in found["title"]
+    assert found["date-released"].year >= 2026 and "CC BY 4.0" in found["abstract"]

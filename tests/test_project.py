@@ -302,6 +302,8 @@ def test_every_mutant_still_fits_the_code():
     from registry import MUTANTS
 
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
+    for page in (ROOT / "README.md", ROOT / "docs" / "CHECKS.md"):
+        assert f" {len(MUTANTS)} classic mistakes" in page.read_text(), page
     table = (ROOT / "tests" / "mutants" / "README.md").read_text()
     for mutant in MUTANTS:
         (path,) = (ROOT / "vaejax").rglob(f"{mutant.module}.py")
