@@ -11,6 +11,10 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 # Where one process reads what another has half written it compiles for itself: that is no news for a notebook.
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
+# JupyterLab as a reader needs it: a page of text is shown set, not as source, and no question about news.
+LAB_SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, \
+  "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
 define find-chromium
@@ -26,6 +30,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lab: .venv/ready ## open the chapters in JupyterLab
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '$(LAB_SETTINGS)' > .venv/share/jupyter/lab/settings/overrides.json
 	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
 	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
 

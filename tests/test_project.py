@@ -258,7 +258,7 @@ def test_help_lists_every_target():
     assert all(f"make {target}" in output for target in targets)
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "chapters" / "clinic.md"]
 
 
 def test_readme_names_every_chapter_and_the_two_commands():
@@ -273,7 +273,7 @@ def test_readme_names_every_chapter_and_the_two_commands():
 def test_the_site_lists_each_page_once():
     index = (ROOT / "docs" / "index.md").read_text()
     listed = re.findall(r"^(?:.*<)?((?:chapters|docs)/[\w/]+)>?$", index, re.MULTILINE)
-    pages = [*(ROOT / "chapters").glob("*.ipynb"), *(ROOT / "docs").glob("[A-Z]*.md")]
+    pages = [*(ROOT / "chapters").glob("*.*"), *(ROOT / "docs").glob("[A-Z]*.md")]
     assert sorted(listed) == sorted(str(page.relative_to(ROOT).with_suffix("").as_posix()) for page in pages)
 
 
@@ -313,3 +313,20 @@ def test_every_mutant_still_fits_the_code():
             source = source.replace(old, new)
         compile(source, mutant.name, "exec")
         assert f"| [{mutant.name}](" in table, f"{mutant.name}: run make mutants"
+
+
+def test_what_make_lab_shows_is_the_book_and_its_links_lead_somewhere():
+    """JupyterLab opens in chapters/ and sees nothing beside it: notebooks, and the clinic as a page."""
+    folder = ROOT / "chapters"
+    shown = [path for path in folder.rglob("*") if path.is_file() and not {".ipynb_checkpoints"} & set(path.parts)]
+    assert {path.relative_to(folder).as_posix() for path in shown if path.suffix != ".ipynb"} == {"clinic.md"}
+    assert {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."} == {
+        "answers",
+        "assignments",
+    }
+    for path in shown:
+        if path.parent in (folder, folder / "answers"):
+            for target in re.findall(r"\]\(([\w./-]+\.(?:ipynb|md))(?:#[\w=-]+)?\)", path.read_text(encoding="utf-8")):
+                place = (path.parent / target).resolve()
+                outside = "../tests/mutants/README.md"  # for those who look after the clinic
+                assert place.exists() and (place.is_relative_to(folder) or target == outside), f"{path.name}: {target}"
