@@ -1,5 +1,6 @@
 """What a newcomer meets at the first `make`: one sentence, and what to do; and README's programs run as they stand."""
 
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,9 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 ROOT = Path(__file__).parent.parent
 OLD = '[ "$1" = -c ] && exec PYTHON -c "import sys; sys.version_info = (3, 10, 9); $2"; echo Python 3.10.9'
 BARE = '[ "$2" != venv ] && exec PYTHON "$@"; exit 1'
-LOST = (
-    'test "$2" != venv || { mkdir -p "$3/bin"; cd "$3/bin"; printf "#!/bin/sh\nexit 1\n" > python; chmod +x python; }'
+LOST = (  # whatever is asked of the new Python, or of its JupyterLab, is printed, and fails
+    'test "$2" != venv || { mkdir -p "$3/bin"; cd "$3/bin"; printf "#!/bin/sh\necho \\$*\nexit 1\n" > python; '
+    "chmod +x python; cp python jupyter; }"
 )
 FULL = r"printf 'head\ndisk 1 1 512000 1 /\n'"
 PRETENDS = [  # what is asked for, a program that is found first, and what is said then
@@ -82,10 +84,13 @@ def test_the_first_run_shows_what_it_does_and_how_long_that_takes(tmp_path, seco
     """The second step lasts so many seconds here, by a clock that moves at each look; the third takes twice as long."""
     clock = f'cat "$0.now" 2> /dev/null || echo 100; echo {100 + seconds} > "$0.now"'
     env = pretending(tmp_path / "programs", python3=LOST.replace("exit 1", "exit 0"), date=clock)
-    found = make(tmp_path, ".venv/ready", env=env)
-    steps = re.findall(r"(?m)^(\d) of 3: .*\((.*)\)$|^(1 of 3: .*)$", found.stdout)
+    found = make(tmp_path, "lab", env=env)
+    steps = re.findall(r"(?m)^(\d) of 3: (.*)$", found.stdout)
     assert found.returncode == 0 and (tmp_path / ".venv" / "ready").exists(), found
-    assert [number for number, *_ in steps] == ["", "2", "3"] and left in steps[2][1], found.stdout
+    assert [number for number, _ in steps] == ["1", "2", "3"] and left in steps[2][1], found.stdout
+    assert re.search(r"^lab .*chapters/00_map\.ipynb$", found.stdout.splitlines()[-1]), found.stdout
+    settings = json.loads((tmp_path / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
+    assert settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"] == {"markdown": "Markdown Preview"}
 
 
 README = (ROOT / "README.md").read_text()
