@@ -168,7 +168,7 @@ clean: ## remove what was built and installed here
 define may-install
 	@test -w . || { echo "You may not write in $(CURDIR): copy vaejax to a folder of your own, and run make there."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
-	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1)."; \
+	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 || echo not there)."; \
 	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 endef
 

@@ -38,13 +38,13 @@ PRETENDS = [  # what is asked for, a program that is found first, and what is sa
 ]
 
 
-def make(folder, target, **options):
+def make(folder, target, *settings, **options):
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("requirements.txt", "requirements-site.txt", "pyproject.toml"):
         (folder / name).touch()
     mode = folder.stat().st_mode
     folder.chmod(options.pop("mode", mode))
-    command = ["make", "--no-print-directory", target]
+    command = ["make", "--no-print-directory", target, *settings]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, **options)
     folder.chmod(mode)
     return found
@@ -67,6 +67,11 @@ def test_what_a_newcomer_meets_is_told_in_a_sentence(tmp_path, target, name, scr
     found = make(folder, target, env=pretending(tmp_path / "programs", **{name: script}))
     assert found.returncode and said in "".join(found.stdout.splitlines()[-2:]), found  # and nothing after it
     assert "Traceback" not in found.stderr and not list(folder.glob(".venv*/ready"))
+
+
+@needs_make
+def test_a_python_that_is_not_there_is_told(tmp_path):
+    assert "but 'python3.99' is not there." in make(tmp_path, "lab", "PYTHON=python3.99").stdout
 
 
 @needs_make
