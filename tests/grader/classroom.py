@@ -97,7 +97,7 @@ def handout(folder=COURSE):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
     for name, path in release(folder).items():
-        copy = target / "problem_sets" / name / path.name
+        copy = target / "chapters" / "problem_sets" / name / path.name
         copy.parent.mkdir(parents=True)
         shutil.copyfile(path, copy)
     return target, Path(shutil.make_archive(str(target), "zip", target))
