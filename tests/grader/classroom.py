@@ -45,7 +45,7 @@ PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
     "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
     "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/answers/*.ipynb",
-    "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "tests/coverage.csv",
+    "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "docs/SCALING.md", "tests/coverage.csv",
 )  # fmt: skip
 
 
