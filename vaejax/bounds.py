@@ -28,6 +28,7 @@ class FastEStep(NamedTuple):
     prepare: Callable  # (xs, weight (N,) of the examples, None for 1/N each) -> a pytree of arrays, made once a fit
     e_step: Callable  # (params, prepared) -> (mean T, mean bound), as from `statistics` and `elbo`
     replaces: tuple  # the model's (log_joint, posterior, statistics), of which these are the averages
+    is_summary: bool = False  # is what `prepare` makes of the same size for any N? Then a file is read but once
 
 
 class LatentModel(NamedTuple):

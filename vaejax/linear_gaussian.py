@@ -364,7 +364,7 @@ def check(params, xs):
         raise ValueError("params hold NaN or infinity: expected finite loadings, and noise variances above zero")
 
 
-FAST = FastEStep(summarize, fast_e_step, replaces=(log_joint, posterior, statistics))
+FAST = FastEStep(summarize, fast_e_step, replaces=(log_joint, posterior, statistics), is_summary=True)
 FACTOR_ANALYSIS = LatentModel(log_joint, posterior, statistics, m_step, recentre, FAST, check)
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True))
 
