@@ -18,9 +18,9 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vaejax.bounds import LatentModel, check_model_data, complete, elbo
-from vaejax.doors import check_count, check_key, check_table_with_holes, count_examples, require_concrete
+from vaejax.doors import check_count, check_key, check_table, count_examples, is_mapped, require_concrete
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
-from vaejax.sharding import Sharded, is_mapped, replicate_like
+from vaejax.sharding import Sharded, replicate_like
 
 BLOCK = 64  # EM steps between two looks at them
 PART_BYTES = 2**22  # of a mapped file that are read together
@@ -57,13 +57,13 @@ def prepare(model, xs):
     if model.fast is None:
         raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
     if not isinstance(xs, Prepared | Sharded):
-        check_table_with_holes(xs)
+        check_table(xs, holes=True)
     return _prepare(model, xs)
 
 
 def _prepare(model, xs):
     _check_fast(model)
-    if isinstance(xs, Prepared) or is_mapped(xs) and not model.fast.is_summary:
+    if isinstance(xs, Prepared) or (is_mapped(xs) and not model.fast.is_summary):
         return xs
     if not isinstance(xs, Sharded):
         return Prepared(model.fast.prepare(xs, None), np.shape(xs), xs.dtype, None)
@@ -92,7 +92,7 @@ def e_step(model, params, data, key=None):
     Source: Dempster, Laird and Rubin (1977), Maximum Likelihood from Incomplete Data via the EM Algorithm, section 2.
     """
     _check_em(model, data, key)
-    if _in_file(data):
+    if is_mapped(data):
         return _e_step_of_file(model, params, data, key, fast=False)
     params, key = replicate_like(data, (params, key))
     return _e_step(model, params, _bare(data), key)
@@ -178,7 +178,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
     data = _prepare(model, xs) if fast else xs
-    in_file = _in_file(data)
+    in_file = is_mapped(data)
     if not in_file:
         data = _bare(jax.tree.map(jnp.asarray, data))
         params, key = replicate_like(data, (params, key))
@@ -309,10 +309,6 @@ def _prepare_on_devices(model, data):
 
     spread = PartitionSpec(axes)
     return jax.shard_map(on_device, mesh=data.mesh, in_specs=spread, out_specs=spread, check_vma=False)(data)
-
-
-def _in_file(data):
-    return any(map(is_mapped, jax.tree.leaves(data)))
 
 
 def _parts(xs):

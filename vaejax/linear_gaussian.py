@@ -23,7 +23,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_example, check_fittable, check_key, check_table_with_holes
+from vaejax.doors import blocks, check_count, check_example, check_fittable, check_key, check_params, check_table
 from vaejax.nodes import cubature_nodes
 from vaejax.numerics import full_precision
 from vaejax.pca import PCAResult, als, mean_and_cov, orient, pca, project, reconstruct, varimax  # noqa: F401  all of PCA is public here
@@ -130,7 +130,7 @@ def init(xs, num_latents):
     """
     is_prepared = hasattr(xs, "content")
     if not is_prepared:
-        check_table_with_holes(xs)
+        check_table(xs, holes=True)
         check_fittable(xs)
     check_count("num_latents", num_latents)
     num_examples, num_features = xs.shape
@@ -348,19 +348,9 @@ def _posterior_map(params):
 
 def check(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
-    check_table_with_holes(xs)
-    if not isinstance(params, LinearGaussianParams):
-        raise ValueError(
-            f"params are {type(params).__name__}: expected LinearGaussianParams, as linear_gaussian.init makes them"
-        )
-    num_features = xs.shape[1]
-    W, b, log_psi = (np.asarray(p) for p in params)
-    if W.ndim != 2 or W.shape[0] != num_features or b.shape != (num_features,) or log_psi.shape != (num_features,):
-        raise ValueError(
-            f"params have shapes {W.shape}, {b.shape}, {log_psi.shape} beside examples of {num_features} features: "
-            "expected (D, L), (D,), (D,)"
-        )
-    if not (np.isfinite(W).all() and np.isfinite(b).all() and np.isfinite(log_psi).all()):
+    check_table(xs, holes=True)
+    check_params(params, LinearGaussianParams, xs, "DL", "D", "D")
+    if not all(np.isfinite(array).all() for array in params):
         raise ValueError("params hold NaN or infinity: expected finite loadings, and noise variances above zero")
 
 
