@@ -224,14 +224,19 @@ def batch_bound(model, params, xs, nodes, bound=elbo):
     return jax.vmap(lambda x, n: bound(model.log_joint, params, x, n))(xs, nodes).mean()
 
 
-def check_model_data(model, params, xs):
-    """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
+def check_model(model):
+    """ValueError unless model is a `LatentModel` that can be a static argument."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
     try:
         hash(model)
     except TypeError as error:
         raise ValueError(f"the model cannot be hashed ({error}): make it of plain functions, for jax.jit") from None
+
+
+def check_model_data(model, params, xs):
+    """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
+    check_model(model)
     if is_traced(params, xs):
         count_examples(xs)  # within jit or grad there are no values to look at
         return
@@ -250,17 +255,20 @@ def _mean_bound(model, params, xs, key, bound, num_samples, chunk_size):
 def _score(model, params, xs, key, bound, num_samples, chunk_size=None):
     """The bound of each example, (N,), each completed with a key of its own; all at once, or so many at a time."""
 
-    def bound_of(example):
-        x, key = example
-        return bound(model.log_joint, params, x, complete(model, params, x, key, num_samples))
+    def nodes_of(x, key):
+        return complete(model, params, x, key, num_samples)
+
+    def bound_of(x, nodes):
+        return bound(model.log_joint, params, x, nodes)
 
     if key is not None:
         check_key(key)
         key = jax.random.split(key, count_examples(xs))
     if chunk_size is None:
-        return jax.vmap(bound_of)((xs, key))
+        return jax.vmap(bound_of)(xs, jax.vmap(nodes_of)(xs, key))
     # the gradient computes a chunk again, and need not keep what was inside
-    return jax.lax.map(jax.checkpoint(bound_of), (xs, key), batch_size=chunk_size)
+    of_example = jax.checkpoint(lambda example: bound_of(example[0], nodes_of(*example)))
+    return jax.lax.map(of_example, (xs, key), batch_size=chunk_size)
 
 
 @partial(jax.jit, static_argnames=("model", "num_chunks", "chunk_size"))

@@ -188,11 +188,11 @@ def is_on_one_cpu(array):
 
     True for what is mapped from a file, which no device need hold.
     """
-    if is_traced(array) or isinstance(array, np.memmap):
-        return not is_traced(array)
+    if is_traced(array):
+        return False
     if isinstance(array, jax.Array):
         return [device.platform for device in array.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
+    return isinstance(array, np.memmap) or jax.default_backend() == "cpu"
 
 
 def _check_numbers(leaf):

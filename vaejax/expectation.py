@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from vaejax.bounds import LatentModel, check_model_data, complete, elbo
+from vaejax.bounds import check_model, check_model_data, complete, elbo
 from vaejax.doors import check_count, check_key, check_table, count_examples, is_mapped, require_concrete
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
 from vaejax.sharding import Sharded, replicate_like
@@ -196,7 +196,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         history += list(bounds)
     if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
         raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
-    return params, jnp.asarray(history)
+    return params, jnp.asarray(np.array(history))
 
 
 @partial(jax.jit, static_argnames="model")
@@ -342,8 +342,7 @@ def _e_step_of_part(model, params, rows, weight, first, key, fast):
 
 def _check_em(model, data, key):
     """What can be told by types and shapes, inside jit too."""
-    if not isinstance(model, LatentModel):
-        raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    check_model(model)
     if isinstance(data, Prepared):
         if model.fast is None:
             raise ValueError("the data are prepared for a fast route, and this model has none: pass xs themselves")

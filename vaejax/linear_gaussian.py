@@ -151,8 +151,7 @@ def init(xs, num_latents):
     if has_holes:  # filling has taken variance away: the floor is that of what was observed
         floor = _floor_of(jnp.asarray(np.nanvar(xs, 0, dtype=float), params.b.dtype)).max()
         params = params._replace(log_psi=jnp.maximum(params.log_psi, jnp.log(floor)))
-    unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
-    return params._replace(W=jnp.concatenate([params.W, unused], 1))
+    return params._replace(W=jnp.pad(params.W, ((0, 0), (0, max(num_latents - most, 0)))))
 
 
 def ppca_mle(xs, num_latents):
@@ -176,8 +175,11 @@ def ppca_mle(xs, num_latents):
     check_count("num_latents", num_latents)
     if num_latents > min(xs.shape) - 1:
         raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
-    if hasattr(xs, "content") or xs.shape[0] >= xs.shape[1]:
-        mean, root = _summary_of(xs)[1:]
+    is_prepared = hasattr(xs, "content")
+    if is_prepared and xs.mesh is not None:
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    if is_prepared or xs.shape[0] >= xs.shape[1]:
+        _, mean, root = xs.content if is_prepared else summarize(xs)
         variances = (root**2).sum(0)
         psi = variances[num_latents:].mean()
         variances, W = variances[:num_latents], root[:, :num_latents]
@@ -357,14 +359,6 @@ def check(params, xs):
 FAST = FastEStep(summarize, fast_e_step, replaces=(log_joint, posterior, statistics), is_summary=True)
 FACTOR_ANALYSIS = LatentModel(log_joint, posterior, statistics, m_step, recentre, FAST, check)
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True))
-
-
-def _summary_of(xs):
-    if not hasattr(xs, "content"):
-        return summarize(xs)
-    if xs.mesh is not None:
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    return xs.content
 
 
 def _floor_of(variances):

@@ -32,7 +32,7 @@ DENSITIES = (
     one("bernoulli-mean", "densities", "Pixels are averaged, not added up.",
         "return (x * logits - softplus).sum()", "return (x * logits - softplus).mean()"),
     one("categorical-unnormalised", "densities", "Logits are taken for log probabilities.",
-        "jax.nn.log_softmax(logits)[label]", "logits[label]"),
+        "jnp.where(is_label, jax.nn.log_softmax(logits), 0)", "jnp.where(is_label, logits, 0)"),
     one("kl-gaussian-reversed", "densities", "KL(p || q) for KL(q || p).",
         "as_float(mean_q, scale_tril_q, mean_p, scale_tril_p)",
         "as_float(mean_p, scale_tril_p, mean_q, scale_tril_q)"),
@@ -109,7 +109,7 @@ BOUNDS = (
     one("sum-over-examples", "bounds", "The sum over the examples for their mean.",
         "num_samples, chunk_size).mean()", "num_samples, chunk_size).sum()"),
     one("bound-ignored", "bounds", "Whatever bound is asked for, the ELBO comes.",
-        "return bound(model.log_joint, params, x, complete(", "return elbo(model.log_joint, params, x, complete("),
+        "return bound(model.log_joint, params, x, nodes)", "return elbo(model.log_joint, params, x, nodes)"),
 )  # fmt: skip
 
 EXPECTATION = (
