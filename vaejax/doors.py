@@ -135,11 +135,12 @@ def check_params(params, kind, xs, *shapes):
     sizes = {"D": xs.shape[1]}
     for array, axes in zip(params, shapes, strict=False):
         shape = np.shape(array)
-        if len(shape) != len(axes) or any(sizes.setdefault(axis, n) != n for axis, n in zip(axes, shape, strict=True)):
+        known = tuple(map(sizes.setdefault, axes, shape))  # of each axis the size that came first
+        if len(shape) != len(axes) or shape != known:
+            found = ", ".join(str(np.shape(array)) for array in params)
             expected = ", ".join(str(tuple(axes)) for axes in shapes).replace("'", "")
             raise ValueError(
-                f"params have shapes {', '.join(str(np.shape(leaf)) for leaf in params)} beside examples of "
-                f"{xs.shape[1]} features: expected {expected}"
+                f"params have shapes {found} beside examples of {xs.shape[1]} features: expected {expected}"
             )
 
 

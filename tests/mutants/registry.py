@@ -214,8 +214,8 @@ GAUSSIAN = (
 
 PCA = (
     one("pca-smallest", "pca", "The eigenvectors with the smallest eigenvalues.",
-        "return values[::-1][:num_latents], vectors[:, ::-1][:, :num_latents]",
-        "return values[:num_latents], vectors[:, :num_latents]"),
+        "return jnp.maximum(values[::-1][:num_latents], 0), vectors[:, ::-1][:, :num_latents]",
+        "return jnp.maximum(values[:num_latents], 0), vectors[:, :num_latents]"),
     one("pca-not-centred", "pca", "The second moment is taken for the covariance.",
         " - np.outer(mean, mean)", ""),
     one("pca-n-minus-one", "pca", "1 / (N - 1) in a book that says 1 / N.",
