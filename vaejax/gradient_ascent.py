@@ -88,7 +88,7 @@ def maximize(
             raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
-    objective = _checked_objective(objective, params, data, bound, num_samples)
+    objective = _as_objective(objective, params, data, bound, num_samples)
     in_parts = batch_size is not None and is_mapped(data)
     data = data if in_parts else jax.tree.map(jnp.asarray, data)
     key_batches, key_steps = jax.random.split(key)
@@ -96,7 +96,7 @@ def maximize(
     moving = own_copy(moving)
     state = moving, own_copy(optimizer.init(moving))
     state, still, key_steps = replicate_like(data, (state, still, key_steps))
-    _check_value(objective, _merge(state[0], still), data, key_steps, batch_size)
+    _check_objective(objective, _merge(state[0], still), data, key_steps, batch_size)
     identity = {
         "key": jax.random.key_data(key).tolist(),
         "number of examples": num_examples,
@@ -224,8 +224,8 @@ def _batch_stream(key, num_examples, batch_size):
         queue = queue[batch_size:]
 
 
-def _checked_objective(objective, params, data, bound, num_samples):
-    """The objective as a function, its data checked."""
+def _as_objective(objective, params, data, bound, num_samples):
+    """The objective as a function; ValueError where the data will not do for it."""
     check_count("num_samples", num_samples)
     if isinstance(objective, LatentModel):
         check_model_data(objective, params, data)
@@ -236,7 +236,7 @@ def _checked_objective(objective, params, data, bound, num_samples):
     return objective
 
 
-def _check_value(objective, params, data, key, batch_size):
+def _check_objective(objective, params, data, key, batch_size):
     """ValueError, before anything is compiled, unless the objective returns one float."""
 
     def height(params, data):
