@@ -93,7 +93,7 @@ def collectives(compiled):
 def programs(mesh, xs):
     prepared = vj.prepare(gmm.GMM, vj.shard(xs, mesh))
     mixture = sharding.replicate_like(prepared, gmm.init(xs, 2, KEY))
-    step = expectation._em_step.lower(gmm.GMM, mixture, prepared, None).compile()
+    step = expectation._e_step.lower(gmm.GMM, mixture, prepared, None).compile()
     data = vj.shard(pixels(xs), mesh)
     nets, key = sharding.replicate_like(data, (vae.init(KEY, 3, 2, hidden=(4,)), KEY))
     state = nets, ADAM.init(nets)

@@ -196,7 +196,8 @@ MISTAKES = {
     "a sensor that never worked": (lambda: gaussian.init(XS * [1, np.nan]), "column 1 was never observed"),
     "a sensor that is stuck": (lambda: gaussian.init(XS * [1, 0]), "column 1 is the same in all 30 examples"),
     "a Gaussian of another size": (
-        lambda: em(gaussian.GAUSSIAN, gaussian.GaussianParams(jnp.zeros(3), jnp.eye(3)), XS), "examples 2 features"
+        lambda: em(gaussian.GAUSSIAN, gaussian.GaussianParams(jnp.zeros(3), jnp.eye(3)), XS),
+        "params have shapes (3,), (3, 3) beside examples of 2 features: expected (D,), (D, D)",
     ),
     # factors and shadows
     "one feature, factors": (lambda: lg.init(XS[:, :1], 1), "one feature alone has nothing in common with another"),

@@ -266,6 +266,7 @@ def sampled_posterior(params, x, key):
 
 
 SAMPLED = vj.LatentModel(linear_log_joint, sampled_posterior)
+WIDE = SAMPLED._replace(posterior=lambda p, x, key: vj.sample_nodes(key, jnp.zeros(2), 2 * jnp.eye(2), 1))
 
 
 @cache
@@ -310,10 +311,10 @@ def test_one_key_one_value_and_a_key_of_its_own_for_each_example():
     xs = np.zeros((4, 3))
     value = lambda seed: float(vj.mean_bound(SAMPLED, model, xs, jax.random.key(seed)))
     assert value(0) == value(0) != value(1)
-    nodes = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.key(0))
-    assert len(np.unique(np.asarray(nodes.z))) == nodes.z.size
-    older = vj.bounds.posterior_nodes(SAMPLED, model, xs, jax.random.PRNGKey(0))
-    np.testing.assert_array_equal(older.z, nodes.z)
+    each = vj.log_likelihood(WIDE, model, xs, jax.random.key(0), num_samples=6, chunk_size=2)
+    assert len(np.unique(each)) == 4
+    older = vj.log_likelihood(WIDE, model, xs, jax.random.PRNGKey(0), num_samples=6, chunk_size=2)
+    np.testing.assert_array_equal(older, each)
 
 
 def test_xs_may_be_a_pytree():
@@ -428,14 +429,12 @@ def test_draws_are_joined():
 def test_mean_bound_takes_the_number_of_draws():
     _, params, _ = linear_problem(3)
     xs, key = np.random.default_rng(0).standard_normal((5, 3)), jax.random.key(1)
-    nodes = vj.bounds.posterior_nodes(SAMPLED, params, xs, key, 7)
-    assert nodes.z.shape == (5, 21, 2)
-    expected = [
-        iw_bound(linear_log_joint, params, x, jax.tree.map(lambda a, n=n: a[n], nodes)) for n, x in enumerate(xs)
-    ]
-    got = vj.mean_bound(SAMPLED, params, xs, key, vj.iw_bound, num_samples=np.int32(7))
+    nodes = [vj.bounds.complete(WIDE, params, x, k, 7) for x, k in zip(xs, jax.random.split(key, 5), strict=True)]
+    assert nodes[0].z.shape == (7, 2)
+    expected = [iw_bound(linear_log_joint, params, x, n) for x, n in zip(xs, nodes, strict=True)]
+    got = vj.mean_bound(WIDE, params, xs, key, vj.iw_bound, num_samples=np.int32(7))
     assert_close(got, np.mean(expected))
-    assert_close(vj.mean_bound(SAMPLED, params, xs, key, vj.iw_bound, 7, chunk_size=2), got)
+    assert_close(vj.mean_bound(WIDE, params, xs, key, vj.iw_bound, 7, chunk_size=2), got)
     with pytest.raises(ValueError, match="num_samples is 0"):
         vj.mean_bound(SAMPLED, params, xs, key, num_samples=0)
 
@@ -453,8 +452,7 @@ def test_the_log_likelihood_of_any_model():
     exact = np.array([params.log_marginal(x) for x in xs])
     ends = dict(low=np.full(2, -7.0), high=np.full(2, 7.0))
     assert_close(vj.log_likelihood_on_grid(SAMPLED, params, xs, num_points=np.int32(150), **ends), exact, atol=1e-5)
-    wide = SAMPLED._replace(posterior=lambda p, x, key: vj.sample_nodes(key, jnp.zeros(2), 2 * jnp.eye(2), 1))
-    got = vj.log_likelihood(wide, params, xs, jax.random.key(1), num_samples=40_000, chunk_size=8000)
+    got = vj.log_likelihood(WIDE, params, xs, jax.random.key(1), num_samples=40_000, chunk_size=8000)
     assert_close(got, exact, atol=0.2)
     table = {"x": xs, "unused": np.arange(4)}
     model = SAMPLED._replace(log_joint=lambda p, example, z: linear_log_joint(p, example["x"], z))
@@ -511,7 +509,6 @@ def score(model):
 def test_keys_of_all_kinds_score_each_example_by_draws_of_its_own(kind):
     _, params, _ = linear_problem(1)
     xs, key = np.zeros((4, 3)), jax.random.key(0, impl=kind)
-    nodes = vj.bounds.posterior_nodes(SAMPLED, params, xs, key, 2)
-    assert len(np.unique(nodes.z)) == nodes.z.size
-    assert np.isfinite(vj.mean_bound(SAMPLED, params, xs, key, num_samples=2))
-    assert np.isfinite(vj.log_likelihood(SAMPLED, params, xs, key, num_samples=4, chunk_size=2)).all()
+    assert np.isfinite(vj.mean_bound(WIDE, params, xs, key, num_samples=2))
+    each = vj.log_likelihood(WIDE, params, xs, key, num_samples=4, chunk_size=2)
+    assert np.isfinite(each).all() and len(np.unique(each)) == 4

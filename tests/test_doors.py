@@ -117,7 +117,7 @@ RIGHT = {
     "bytes in rows": (lambda: doors.check_rows(np.ones((5, 2), np.uint8)), 5),
     "halves in rows": (lambda: doors.check_rows(np.ones((5, 2), np.float16)), 5),
     "one row": (lambda: doors.check_table(XS[:1]), 1),
-    "a row of holes": (lambda: doors.check_table_with_holes(HOLES * [1, np.nan]), 30),
+    "a row of holes": (lambda: doors.check_table(HOLES * [1, np.nan], holes=True), 30),
     "squares without an end": (lambda: doors.check_table(single(1e30)), 30),
     "every other column": (lambda: doors.check_table(np.asfortranarray(np.tile(XS, 2)[::2, ::3])), 15),
     "a constant within jit": (lambda: jax.jit(lambda: jnp.asarray(doors.check_table(XS)))(), 30),
@@ -216,7 +216,7 @@ WRONG = {
     "holes": (lambda: doors.check_table(HOLES), f"hold {np.isnan(HOLES).sum()} NaN or infinite entries"),
     "holes in float32": (lambda: doors.check_rows(HOLES.astype(np.float16)), "NaN or infinite entries"),
     "infinity among holes": (
-        lambda: doors.check_table_with_holes(np.where(XS < -1, np.nan, ENDLESS)), " infinite entries"
+        lambda: doors.check_table(np.where(XS < -1, np.nan, ENDLESS), holes=True), " infinite entries"
     ),
     "infinity on a device": (lambda: doors.check_batch(jnp.asarray(ENDLESS)), "NaN or infinite entries"),
     "one example to fit": (lambda: doors.check_fittable(XS[:1]), "expected (N, D) with at least two examples"),

@@ -1,5 +1,4 @@
 import gc
-import itertools
 import sys
 
 import jax
@@ -261,39 +260,6 @@ def test_an_optimizer_may_ask_for_the_value():
 
 def noisy_heights(params, data, key):
     return -((data.mean(0) - params) ** 2).sum() + (params * jax.random.normal(key, 2, data.dtype)).sum()
-
-
-@pytest.mark.parametrize(("every", "pauses"), [(20, 5), (100, 1), (130, 2)])
-def test_pauses_change_nothing(every, pauses):
-    xs, key, args = draw(6), jax.random.key(3), dict(optimizer=ADAM, batch_size=7)
-    whole, history = vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=every * pauses, **args)
-    shown = list(itertools.islice(vj.ascend(noisy_heights, np.zeros(2), xs, key, every=every, **args), pauses))
-    assert (shown[-1][0] == whole).all()  # bit for bit
-    assert (np.concatenate([values for _, values in shown]) == history).all()
-    assert {len(values) for _, values in shown} == {every}
-    for n, (params, _) in enumerate(shown):  # none was eaten by what came after
-        there, _ = vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=every * (n + 1), **args)
-        assert (params == there).all()
-
-
-def test_ascend_and_maximize_share_one_program():
-    xs, key, optimizer = draw(6), jax.random.key(3), optax.adam(0.1)
-    vj.maximize(noisy_heights, np.zeros(2), xs, key, num_steps=3, optimizer=optimizer)
-    before = gradient_ascent._gradient_steps._cache_size()
-    next(vj.ascend(noisy_heights, np.zeros(2), xs, key, every=170, optimizer=optimizer))
-    assert gradient_ascent._gradient_steps._cache_size() == before
-
-
-def test_ascend_refuses_at_once_and_fails_when_it_happens():
-    with pytest.raises(ValueError, match="every is 0"):
-        vj.ascend(noisy_heights, np.zeros(2), draw(0), jax.random.key(0), optimizer=SGD, every=0)
-    with pytest.raises(ValueError, match="1 NaN"):
-        vj.ascend(noisy_heights, np.zeros(2), np.array([[np.nan, 0]]), jax.random.key(0), optimizer=SGD, every=9)
-    climb = vj.ascend(lambda p, xs, k: jnp.where(p > 14.5, jnp.nan, p), 0.0, draw(0), jax.random.key(0),
-                      optimizer=optax.sgd(1.0), every=10)  # fmt: skip
-    assert next(climb)[0] == 10.0
-    with pytest.raises(FloatingPointError, match="nan at step 15"):
-        next(climb)
 
 
 @pytest.mark.long

@@ -173,6 +173,12 @@ def test_em_of_linear_models_on_a_mapped_file_is_em(mapped, model):
     jax.tree.map(np.testing.assert_array_equal, *results)
 
 
+def test_a_file_is_prepared_where_a_summary_will_do(mapped):
+    table = mapped("xs", two_clouds(np.random.default_rng(3), 100, 4))
+    assert vj.prepare(gmm.GMM, table) is table
+    assert vj.prepare(lg.PPCA, table).content.root.shape == (4, 4)
+
+
 def test_a_mapped_file_with_a_hole_is_refused(mapped):
     xs = two_clouds(np.random.default_rng(3), 5000, 4)
     start = gmm.init(xs, 2, KEY)

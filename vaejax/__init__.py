@@ -28,7 +28,7 @@ from vaejax.bounds import (
 )
 from vaejax.expectation import blend, e_step, em, em_step, prepare
 from vaejax.files import load, save
-from vaejax.gradient_ascent import ascend, maximize
+from vaejax.gradient_ascent import maximize
 from vaejax.nodes import (
     Nodes,
     bind,

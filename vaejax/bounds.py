@@ -28,6 +28,7 @@ class FastEStep(NamedTuple):
     prepare: Callable  # (xs, weight (N,) of the examples, None for 1/N each) -> a pytree of arrays, made once a fit
     e_step: Callable  # (params, prepared) -> (mean T, mean bound), as from `statistics` and `elbo`
     replaces: tuple  # the model's (log_joint, posterior, statistics), of which these are the averages
+    is_summary: bool = False  # is what `prepare` makes of the same size for any N? Then a file is read but once
 
 
 class LatentModel(NamedTuple):
@@ -218,25 +219,24 @@ def complete(model, params, x, key, num_samples=1):
     return nodes if key is None or num_samples == 1 else join(nodes)
 
 
-def posterior_nodes(model, params, xs, key, num_samples=1):
-    """The nodes of all examples: `complete` each, with a key of its own. Leaves have the leading axis N."""
-    nodes_of = jax.vmap(partial(complete, model, num_samples=num_samples), (None, 0, None if key is None else 0))
-    return nodes_of(params, xs, _keys_for(xs, key))
-
-
 def batch_bound(model, params, xs, nodes, bound=elbo):
     """The mean over the examples of `bound`, for nodes that are already made. Returns () nats per example."""
     return jax.vmap(lambda x, n: bound(model.log_joint, params, x, n))(xs, nodes).mean()
 
 
-def check_model_data(model, params, xs):
-    """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
+def check_model(model):
+    """ValueError unless model is a `LatentModel` that can be a static argument."""
     if not isinstance(model, LatentModel):
         raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
     try:
         hash(model)
     except TypeError as error:
         raise ValueError(f"the model cannot be hashed ({error}): make it of plain functions, for jax.jit") from None
+
+
+def check_model_data(model, params, xs):
+    """The check at every public door: the model's own where it has one, `check_batch` otherwise."""
+    check_model(model)
     if is_traced(params, xs):
         count_examples(xs)  # within jit or grad there are no values to look at
         return
@@ -249,25 +249,32 @@ def check_model_data(model, params, xs):
 
 @partial(jax.jit, static_argnames=("model", "bound", "num_samples", "chunk_size"))
 def _mean_bound(model, params, xs, key, bound, num_samples, chunk_size):
-    xs = drop_padding(xs)
+    return _score(model, params, drop_padding(xs), key, bound, num_samples, chunk_size).mean()
+
+
+def _score(model, params, xs, key, bound, num_samples, chunk_size=None):
+    """The bound of each example, (N,), each completed with a key of its own; all at once, or so many at a time."""
+
+    def nodes_of(x, key):
+        return complete(model, params, x, key, num_samples)
+
+    def bound_of(x, nodes):
+        return bound(model.log_joint, params, x, nodes)
+
+    if key is not None:
+        check_key(key)
+        key = jax.random.split(key, count_examples(xs))
     if chunk_size is None:
-        return batch_bound(model, params, xs, posterior_nodes(model, params, xs, key, num_samples), bound)
-
-    @jax.checkpoint  # the gradient computes a chunk again, and need not keep what was inside
-    def bound_of(example):
-        x, key = example
-        return bound(model.log_joint, params, x, complete(model, params, x, key, num_samples))
-
-    return jax.lax.map(bound_of, (xs, _keys_for(xs, key)), batch_size=chunk_size).mean()
+        return jax.vmap(bound_of)(xs, jax.vmap(nodes_of)(xs, key))
+    # the gradient computes a chunk again, and need not keep what was inside
+    of_example = jax.checkpoint(lambda example: bound_of(example[0], nodes_of(*example)))
+    return jax.lax.map(of_example, (xs, key), batch_size=chunk_size)
 
 
 @partial(jax.jit, static_argnames=("model", "num_chunks", "chunk_size"))
 def _log_likelihood(model, params, xs, key, num_chunks, chunk_size):
-    xs = drop_padding(xs)
-
     def chunk(key):
-        nodes = posterior_nodes(model, params, xs, key, chunk_size)
-        return jax.vmap(lambda x, n: iw_bound(model.log_joint, params, x, n))(xs, nodes)
+        return _score(model, params, drop_padding(xs), key, iw_bound, chunk_size)
 
     if num_chunks == 1:
         return chunk(key)
@@ -304,15 +311,6 @@ def all_pairs(log_joint, params, xs, zs):
         return log_weights(log_joint, params, x, Nodes(z[None], nothing, nothing))[0]
 
     return jax.vmap(lambda z: jax.vmap(lambda x: pair(z, x))(xs))(zs)
-
-
-def _keys_for(xs, key):
-    """A key for each example, or None where there is none."""
-    num_examples = count_examples(xs)
-    if key is None:
-        return None
-    check_key(key)
-    return jax.random.split(key, num_examples)
 
 
 def _on_support(log_joint, params, x, nodes):

@@ -113,11 +113,9 @@ def log_categorical(label, logits):
             f"label is {label.dtype}{label.shape} and logits {logits.shape}: expected one integer () and logits (K,); "
             "vmap over batches"
         )
-    if isinstance(label, np.ndarray):
-        label = label.astype(np.int64).clip(-1, logits.size)  # JAX would cut 2^32 + 1 down to 1
-    label = jnp.asarray(label).astype(int)  # a byte cannot be compared with 256
-    inside = (label >= 0) & (label < logits.size)
-    return jnp.where(inside, jax.nn.log_softmax(logits)[label], jnp.nan)
+    is_label = np.arange(logits.size) == label  # by numpy, if it is numpy's: JAX would cut 2^32 + 1 down to 1
+    log_probs = jnp.where(is_label, jax.nn.log_softmax(logits), 0)
+    return jnp.where(is_label.any(), log_probs.sum(), jnp.nan)
 
 
 def kl_gaussian(mean_q, scale_tril_q, mean_p, scale_tril_p):

@@ -1,8 +1,8 @@
 """The checks at the doors: what comes in from outside is looked at once, and a refusal says what came and what to do.
 
 Can it be scored, can it be fitted? The doors that score (`mean_bound`, `log_likelihood`) ask the first question, by
-`check_batch`, or by `check_rows`, `check_table` or `check_table_with_holes`, which ask for more; the `init` of a model
-asks the second as well, by `check_fittable`. Values are looked at where they are known: a tracer passes.
+`check_batch`, or by `check_rows` or `check_table`, which ask for more, and `check_params`; the `init` of a model asks
+the second as well, by `check_fittable`. Values are looked at where they are known: a tracer passes.
 """
 
 from functools import partial
@@ -39,6 +39,11 @@ def as_float(*arrays):
 def is_traced(*trees):
     """Do `trees` hold what jit, vmap or grad put in the place of numbers?"""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def is_mapped(data):
+    """Is an array among the data a table in a file, `np.load(path, mmap_mode="r")`, which memory need not hold?"""
+    return any(isinstance(leaf, np.memmap) for leaf in jax.tree.leaves(data))
 
 
 def check_finite(name, array):
@@ -83,27 +88,70 @@ def count_examples(data):
     return shapes[0][0]
 
 
-def check_batch(data):
-    """N; ValueError unless the data are an array or a pytree of arrays (N, ...) of finite numbers, of whatever type."""
-    return _check_values(data, _is_not_finite, "NaN or infinite")
+def check_batch(data, holes=False):
+    """N; ValueError unless the data are an array or a pytree of arrays (N, ...) of finite numbers, of whatever type.
+
+    With `holes`, NaN marks a missing entry.
+    """
+    num_examples = count_examples(data)
+    for leaf in jax.tree.leaves(data):
+        if is_traced(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        if num_bad := _count_bad(leaf, holes):
+            kind = "infinite" if holes else "NaN or infinite"
+            raise ValueError(
+                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
+                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
+            )
+    return num_examples
 
 
-def check_rows(xs):
+def check_rows(xs, holes=False):
     """N; ValueError unless xs is one array (N, D) of finite numbers of whatever type: counts, bytes, halves, floats."""
-    _check_shape(xs)
-    return check_batch(xs)
+    if hasattr(xs, "padded"):
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    if not hasattr(xs, "shape"):
+        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
+        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
+    count_examples(xs)
+    if xs.ndim != 2:
+        raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
+    return check_batch(xs, holes)
 
 
-def check_table(xs):
+def check_table(xs, holes=False):
     """N; ValueError unless xs is one array (N, D) of finite float32 or float64, as factorisations need it."""
-    _check_precision(xs)
-    return check_batch(xs)
+    num_examples = check_rows(xs, holes)
+    if xs.dtype not in (np.float32, np.float64):
+        raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
+    return num_examples
 
 
-def check_table_with_holes(xs):
-    """As `check_table`, but NaN marks a missing entry."""
-    _check_precision(xs)
-    return _check_values(xs, _is_infinite, "infinite")
+def check_params(params, kind, xs, *shapes):
+    """ValueError unless params are of this kind, in these shapes beside xs (N, D): "KD" says (K, D), for any one K."""
+    if not isinstance(params, kind):
+        maker = f"{kind.__module__.removeprefix('vaejax.')}.init"
+        raise ValueError(f"params are {type(params).__name__}: expected {kind.__name__}, as {maker} makes them")
+    sizes = {"D": xs.shape[1]}
+    for array, axes in zip(params, shapes, strict=False):
+        shape = np.shape(array)
+        known = tuple(map(sizes.setdefault, axes, shape))  # of each axis the size that came first
+        if len(shape) != len(axes) or shape != known:
+            found = ", ".join(str(np.shape(array)) for array in params)
+            expected = ", ".join(str(tuple(axes)) for axes in shapes).replace("'", "")
+            raise ValueError(
+                f"params have shapes {found} beside examples of {xs.shape[1]} features: expected {expected}"
+            )
+
+
+def check_gaussians(means, scale_tril):
+    """ValueError unless these are finite, and the factors (..., D, D) lower, with a positive diagonal."""
+    diagonal = np.diagonal(scale_tril, axis1=-2, axis2=-1)
+    if not (np.isfinite(means).all() and np.isfinite(scale_tril).all() and (diagonal > 0).all()):
+        raise ValueError(
+            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
+        )
+    check_lower(scale_tril)
 
 
 def check_fittable(xs):
@@ -141,11 +189,11 @@ def is_on_one_cpu(array):
 
     True for what is mapped from a file, which no device need hold.
     """
-    if is_traced(array) or isinstance(array, np.memmap):
-        return not is_traced(array)
+    if is_traced(array):
+        return False
     if isinstance(array, jax.Array):
         return [device.platform for device in array.devices()] == ["cpu"]
-    return jax.default_backend() == "cpu"
+    return isinstance(array, np.memmap) or jax.default_backend() == "cpu"
 
 
 def _check_numbers(leaf):
@@ -164,60 +212,27 @@ def _check_numbers(leaf):
         raise ValueError(f"the data hold {leaf.dtype}, the byte order of another machine: use .astype('float32')")
 
 
-def _check_shape(xs):
-    if hasattr(xs, "padded"):
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    if not hasattr(xs, "shape"):
-        advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
-        raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
-    count_examples(xs)
-    if xs.ndim != 2:
-        raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
-
-
-def _check_precision(xs):
-    _check_shape(xs)
-    if xs.dtype not in (np.float32, np.float64):
-        raise ValueError(f"xs holds {xs.dtype}: expected float32 or float64; convert with xs.astype('float32')")
-
-
-def _check_values(data, is_bad, kind):
-    num_examples = count_examples(data)
-    for leaf in jax.tree.leaves(data):
-        if is_traced(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        if num_bad := _count_bad(leaf, is_bad):
-            raise ValueError(
-                f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
-                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
-            )
-    return num_examples
-
-
-def _count_bad(leaf, is_bad):
+def _count_bad(leaf, holes):
     """By numpy, part by part, so that nothing is copied; compiled where the data are on an accelerator.
 
     Squares that add up to a finite number are finite, and that is the fastest pass there is.
     """
     if not (isinstance(leaf, np.ndarray) or is_on_one_cpu(leaf)):
         with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
-            return int(_count_on_device(leaf, is_bad))
+            return int(_count_on_device(leaf, holes))
     with np.errstate(over="ignore", invalid="ignore"):
-        return sum(is_bad(np, part).sum() for part in blocks(np.asarray(leaf)) if not _has_finite_square(part.ravel()))
+        parts = (part for part in blocks(np.asarray(leaf)) if not _has_finite_square(part.ravel()))
+        return sum(_is_bad(np, part, holes).sum() for part in parts)
 
 
 def _has_finite_square(flat):
     return flat.dtype in (np.float32, np.float64) and np.isfinite(flat @ flat)
 
 
-@partial(jax.jit, static_argnames="is_bad")
-def _count_on_device(leaf, is_bad):
-    return is_bad(jnp, leaf).sum()
+@partial(jax.jit, static_argnames="holes")
+def _count_on_device(leaf, holes):
+    return _is_bad(jnp, leaf, holes).sum()
 
 
-def _is_not_finite(numpy, array):
-    return ~numpy.isfinite(array)
-
-
-def _is_infinite(numpy, array):
-    return numpy.isinf(array)
+def _is_bad(numpy, array, holes):
+    return numpy.isinf(array) if holes else ~numpy.isfinite(array)

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from vaejax.bounds import LatentModel, check_model_data, complete, elbo
-from vaejax.doors import check_count, check_key, check_table_with_holes, count_examples, is_traced, require_concrete
+from vaejax.bounds import check_model, check_model_data, complete, elbo
+from vaejax.doors import check_count, check_key, check_table, count_examples, is_mapped, require_concrete
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
-from vaejax.sharding import Sharded, is_mapped, replicate_like
+from vaejax.sharding import Sharded, replicate_like
 
 BLOCK = 64  # EM steps between two looks at them
 PART_BYTES = 2**22  # of a mapped file that are read together
@@ -56,16 +56,14 @@ def prepare(model, xs):
     """
     if model.fast is None:
         raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
-    if isinstance(xs, Prepared):
-        return xs
-    if not isinstance(xs, Sharded) and not is_traced(xs):
-        check_table_with_holes(xs)
+    if not isinstance(xs, Prepared | Sharded):
+        check_table(xs, holes=True)
     return _prepare(model, xs)
 
 
 def _prepare(model, xs):
     _check_fast(model)
-    if is_mapped(xs) and not _is_summary(model, xs):
+    if isinstance(xs, Prepared) or (is_mapped(xs) and not model.fast.is_summary):
         return xs
     if not isinstance(xs, Sharded):
         return Prepared(model.fast.prepare(xs, None), np.shape(xs), xs.dtype, None)
@@ -94,7 +92,7 @@ def e_step(model, params, data, key=None):
     Source: Dempster, Laird and Rubin (1977), Maximum Likelihood from Incomplete Data via the EM Algorithm, section 2.
     """
     _check_em(model, data, key)
-    if _in_file(data):
+    if is_mapped(data):
         return _e_step_of_file(model, params, data, key, fast=False)
     params, key = replicate_like(data, (params, key))
     return _e_step(model, params, _bare(data), key)
@@ -112,12 +110,9 @@ def em_step(model, params, data, key=None):
     Raises:
         ValueError: as `e_step`.
     """
-    _check_em(model, data, key)
-    if _in_file(data):
-        average, bound = _e_step_of_file(model, params, data, key, fast=False)
-        return _m_step(model, params, average), bound
-    params, key = replicate_like(data, (params, key))
-    return _em_step(model, params, _bare(data), key)
+    params = replicate_like(data, params)
+    mean, bound = e_step(model, params, data, key)
+    return _m_step(model, params, mean), bound
 
 
 def blend(model, running, batch, rate):
@@ -182,38 +177,43 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         raise ValueError(f"tol is {tol!r}: expected nats per example, at least 0, or None to run all steps")
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
-    data = _prepare(model, xs) if fast and not isinstance(xs, Prepared) else xs
-    in_file = _in_file(data)
+    data = _prepare(model, xs) if fast else xs
+    in_file = is_mapped(data)
     if not in_file:
-        data = jax.tree.map(jnp.asarray, data)
-    tol = -1.0 if tol is None else float(tol)
-    (params, tol), key = replicate_like(data, (params, tol)), replicate_like(data, key)
-    state, history = (params, -jnp.inf, 0.0), []
-    while len(history) < num_steps and state[2] >= 0:
+        data = _bare(jax.tree.map(jnp.asarray, data))
+        params, key = replicate_like(data, (params, key))
+    history = []
+    while len(history) < num_steps and not _has_stopped(history, tol):
+        done = len(history)
         if in_file:
-            state, values = _step_of_file(model, state, data, _step_key(key, len(history)), tol, fast)
+            mean, bound = _e_step_of_file(model, params, data, _step_key(key, done), fast)
+            params, bounds = _m_step(model, params, mean), bound[None]
         else:
-            count = min(BLOCK, num_steps - len(history))
-            state, values = _steps(model, state, _bare(data), key, len(history), count, tol)
-        history += [float(value) for value in np.asarray(values) if not np.isposinf(value)]
-        check_history(history, 0, COLLAPSED)
-    if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(state[0]))):
+            count = min(BLOCK, num_steps - done) if tol is None else 1
+            params, bounds = _steps(model, params, data, key, done, count)
+            bounds = np.asarray(bounds[:count])
+        check_history(bounds, done, COLLAPSED)
+        history += list(bounds)
+    if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
         raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
-    return state[0], jnp.asarray(history)
+    return params, jnp.asarray(np.array(history))
 
 
 @partial(jax.jit, static_argnames="model")
 def _e_step(model, params, data, key):
-    return _with_average(model, data, lambda average, *args: average(*args), params, key)
+    """The E-step over all of the data. Each device averages over its own examples; then the devices talk once."""
+    mesh = getattr(data, "mesh", None)
+    if mesh is None:
+        return _average(model, params, data, key, None)
+    axes = mesh.axis_names
 
+    def on_device(params, data, key):
+        return jax.lax.psum(_average(model, params, data, key, jax.lax.axis_index(axes)), axes)
 
-@partial(jax.jit, static_argnames="model")
-def _em_step(model, params, data, key):
-    def step(average, params, key):
-        mean, bound = average(params, key)
-        return _m_step(model, params, mean), bound
-
-    return _with_average(model, data, step, params, key)
+    everywhere = PartitionSpec()
+    specs = everywhere, PartitionSpec(axes), everywhere
+    on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)
+    return on_all(params, data, key)
 
 
 @partial(jax.jit, static_argnames="model")
@@ -224,33 +224,24 @@ def _m_step(model, params, mean):
     return fitted
 
 
-@partial(jax.jit, static_argnames="model", donate_argnames="state")
-def _steps(model, state, data, key, start, count, tol):
-    """`count` <= BLOCK steps, fewer where tol ends them. `count` is no static argument: one program for any number."""
+@partial(jax.jit, static_argnames="model", donate_argnames="params")
+def _steps(model, params, data, key, start, count):
+    """`count` <= BLOCK steps. `count` is no static argument: one program for any number."""
 
-    def steps(average, state, key, start, count, tol):
-        def step(carry):
-            i, (params, before, _), history = carry
-            mean, bound = average(params, _step_key(key, start + i))
-            state = _m_step(model, params, mean), bound.astype(before.dtype), _margin(before, bound, tol)
-            return i + 1, state, history.at[i].set(bound)
+    def step(i, carry):
+        params, history = carry
+        mean, bound = _e_step(model, params, data, _step_key(key, start + i))
+        return _m_step(model, params, mean), history.at[i].set(bound)
 
-        def goes_on(carry):
-            i, (_, _, margin), _ = carry
-            return (i < count) & (margin >= 0)
-
-        state = state[0], *(jnp.asarray(number, history.dtype) for number in state[1:])
-        return jax.lax.while_loop(goes_on, step, (0, state, history))[1:]
-
-    history = jnp.full(BLOCK, jnp.inf)
-    return _with_average(model, data, steps, state, key, start, count, tol)
+    return jax.lax.fori_loop(0, count, step, (params, jnp.zeros(BLOCK)))
 
 
-def _margin(before, bound, tol):
-    """By how much the last gain exceeds what makes another step worth while; NaN where the bound is no number."""
-    rounding = jnp.finfo(bound.dtype).eps * jnp.abs(bound)
-    margin = jnp.where(tol < 0, 0, bound - before - jnp.maximum(tol, rounding))
-    return jnp.where(jnp.isfinite(bound), margin, jnp.nan).astype(before.dtype)
+def _has_stopped(history, tol):
+    """Has the last step raised the bound by less than tol, or by less than its type can tell?"""
+    if tol is None or len(history) < 2:
+        return False
+    before, bound = history[-2:]
+    return bound - before < max(tol, np.finfo(bound.dtype).eps * abs(bound))
 
 
 def _bare(data):
@@ -262,37 +253,18 @@ def _step_key(key, i):
     return None if key is None else jax.random.fold_in(key, i)
 
 
-def _with_average(model, data, f, *args):
-    """f(average, *args), where average(params, key) is the E-step over all of the data, on whatever devices they lie.
-
-    Each device averages over its own examples; then the devices talk once.
-    """
-    mesh = getattr(data, "mesh", None)
-    if mesh is None:
-        return f(_average_over(model, data, None), *args)
-    axes = mesh.axis_names
-
-    def on_device(part, *args):
-        average = _average_over(model, part, jax.lax.axis_index(axes))
-        return f(lambda params, key: jax.lax.psum(average(params, key), axes), *args)
-
-    specs = PartitionSpec(axes), *[PartitionSpec()] * len(args)
-    return jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(data, *args)
-
-
-def _average_over(model, data, device):
-    """The E-step over the data, or over the part of them that lies on this device, as a function (params, key)."""
+def _average(model, params, data, key, device):
+    """The E-step over the data, or over the part of them that lies on this device."""
     if isinstance(data, Prepared):
         content = data.content if device is None else jax.tree.map(lambda leaf: leaf[0], data.content)
-        return lambda params, key: full_precision(model.fast.e_step)(params, content)
+        return full_precision(model.fast.e_step)(params, content)
     if isinstance(data, Sharded):
-        weight, first = _weight_on_device(data, device)
-        return partial(_average_over_rows, model, data.padded, weight, first)
+        return _average_over_rows(model, params, data.padded, key, *_weight_on_device(data, device))
     num_rows = count_examples(data)
-    return partial(_average_over_rows, model, data, jnp.full(num_rows, 1 / num_rows), 0)
+    return _average_over_rows(model, params, data, key, jnp.full(num_rows, 1 / num_rows), 0)
 
 
-def _average_over_rows(model, xs, weight, first, params, key):
+def _average_over_rows(model, params, xs, key, weight, first):
     """The plain E-step: the weighted sums over examples first, first + 1, ..., chunk by chunk."""
     num_rows = len(weight)
 
@@ -339,19 +311,6 @@ def _prepare_on_devices(model, data):
     return jax.shard_map(on_device, mesh=data.mesh, in_specs=spread, out_specs=spread, check_vma=False)(data)
 
 
-def _in_file(data):
-    return any(map(is_mapped, jax.tree.leaves(data)))
-
-
-def _is_summary(model, xs):
-    """Does the fast route keep something whose size does not grow with the number of examples?"""
-    sizes = [
-        count_bytes(jax.eval_shape(lambda rows: model.fast.prepare(rows, None), jax.ShapeDtypeStruct(shape, xs.dtype)))
-        for shape in ((len(xs), *xs.shape[1:]), (3 * len(xs), *xs.shape[1:]))
-    ]
-    return sizes[0] == sizes[1]
-
-
 def _parts(xs):
     """A file's rows part by part, all of one size: (rows, weight, number of the first). What was read counts zero."""
     num_examples = count_examples(xs)
@@ -366,34 +325,24 @@ def _parts(xs):
 
 def _e_step_of_file(model, params, xs, key, fast):
     """`_e_step` part by part, added up in double precision on the host."""
-    total, found = 0.0, None
-    for rows, weight, first in _parts(xs):
-        found = _e_step_of_part(model, params, rows, weight, first, key, fast)
-        add = [np.asarray(leaf, float) for leaf in jax.tree.leaves(found)]
-        total = [t + a for t, a in zip(total or [0.0] * len(add), add, strict=True)]
-    leaves = [t.astype(leaf.dtype) for t, leaf in zip(total, jax.tree.leaves(found), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(found), leaves)
+    parts = (_e_step_of_part(model, params, *part, key, fast) for part in _parts(xs))
+    first = next(parts)
+    total = jax.tree.map(lambda leaf: np.asarray(leaf, float), first)
+    for part in parts:
+        total = jax.tree.map(np.add, total, part)
+    return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), total, first)
 
 
 @partial(jax.jit, static_argnames=("model", "fast"))
 def _e_step_of_part(model, params, rows, weight, first, key, fast):
     if fast:
         return full_precision(model.fast.e_step)(params, model.fast.prepare(rows, weight))
-    return _average_over_rows(model, rows, weight, first, params, key)
-
-
-def _step_of_file(model, state, xs, key, tol, fast):
-    """`_steps` for one step."""
-    params, before, _ = state
-    mean, bound = _e_step_of_file(model, params, xs, key, fast)
-    margin = _margin(np.asarray(before, bound.dtype), np.asarray(bound), tol)
-    return (_m_step(model, params, mean), float(bound), float(margin)), [bound]
+    return _average_over_rows(model, params, rows, key, weight, first)
 
 
 def _check_em(model, data, key):
     """What can be told by types and shapes, inside jit too."""
-    if not isinstance(model, LatentModel):
-        raise ValueError(f"model is {type(model).__name__}: expected a vaejax.LatentModel")
+    check_model(model)
     if isinstance(data, Prepared):
         if model.fast is None:
             raise ValueError("the data are prepared for a fast route, and this model has none: pass xs themselves")

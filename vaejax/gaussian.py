@@ -16,7 +16,7 @@ from jax.scipy.linalg import cho_solve
 
 from vaejax.bounds import LatentModel
 from vaejax.densities import LOG_2PI, log_gaussian
-from vaejax.doors import check_example, check_fittable, check_lower, check_spread, check_table_with_holes
+from vaejax.doors import check_example, check_fittable, check_gaussians, check_params, check_spread, check_table
 from vaejax.nodes import cubature_nodes
 from vaejax.numerics import full_precision
 
@@ -124,7 +124,7 @@ def m_step(params, T):
 
 def init(xs):
     """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
-    check_table_with_holes(xs)
+    check_table(xs, holes=True)
     check_fittable(xs)
     check_spread(xs)
     xs = np.asarray(xs)
@@ -135,18 +135,9 @@ def init(xs):
 
 def check(params, xs):
     """ValueError unless params are those of a Gaussian for xs (N, D), which may hold NaN but no infinity."""
-    check_table_with_holes(xs)
-    if not isinstance(params, GaussianParams):
-        raise ValueError(f"params are {type(params).__name__}: expected GaussianParams, as gaussian.init makes them")
-    mean, scale_tril = np.asarray(params.mean), np.asarray(params.scale_tril)
-    dim = np.shape(xs)[1]
-    if mean.shape != (dim,) or scale_tril.shape != (dim, dim):
-        raise ValueError(f"params have shapes {mean.shape} and {scale_tril.shape}, examples {dim} features")
-    if not (np.isfinite(mean).all() and np.isfinite(scale_tril).all() and (np.diagonal(scale_tril) > 0).all()):
-        raise ValueError(
-            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
-        )
-    check_lower(scale_tril)
+    check_table(xs, holes=True)
+    check_params(params, GaussianParams, xs, "D", "DD")
+    check_gaussians(params.mean, params.scale_tril)
 
 
 GAUSSIAN = LatentModel(log_joint, posterior, statistics, m_step, recentre, check=check)

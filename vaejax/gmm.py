@@ -22,7 +22,7 @@ from jax.scipy.special import logsumexp
 from vaejax import gmm_fast
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_key, check_lower, check_table, require_concrete
+from vaejax.doors import blocks, check_count, check_gaussians, check_key, check_params, check_table, require_concrete
 from vaejax.nodes import enumerate_nodes
 from vaejax.numerics import full_precision
 
@@ -134,25 +134,11 @@ def init(xs, num_components, key, *, method="k-means++"):
 def check(params, xs):
     """ValueError unless params are those of a mixture for finite xs (N, D)."""
     check_table(xs)
-    if not isinstance(params, GMMParams):
-        raise ValueError(f"params are {type(params).__name__}: expected GMMParams, as gmm.init makes them")
-    log_pi, mu, scale_tril = (np.asarray(p) for p in params)
-    num_components, dim = log_pi.size, xs.shape[1]
-    shapes = log_pi.shape, mu.shape, scale_tril.shape
-    if shapes != ((num_components,), (num_components, dim), (num_components, dim, dim)):
-        raise ValueError(
-            f"params have shapes {shapes} beside examples of {dim} features: expected (K,), (K, D), (K, D, D)"
-        )
-    if not abs(np.exp(log_pi.astype(float)).sum() - 1) < 1e-3:
-        raise ValueError(
-            f"the weights exp(log_pi) sum to {np.exp(log_pi).sum():.6g}: expected 1; use jax.nn.log_softmax"
-        )
-    diagonal = np.diagonal(scale_tril, axis1=1, axis2=2)
-    if not (np.isfinite(mu).all() and np.isfinite(scale_tril).all() and (diagonal > 0).all()):
-        raise ValueError(
-            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
-        )
-    check_lower(scale_tril)
+    check_params(params, GMMParams, xs, "K", "KD", "KDD")
+    total = np.exp(np.asarray(params.log_pi, float)).sum()
+    if not abs(total - 1) < 1e-3:
+        raise ValueError(f"the weights exp(log_pi) sum to {total:.6g}: expected 1; use jax.nn.log_softmax")
+    check_gaussians(params.mu, params.scale_tril)
 
 
 @full_precision

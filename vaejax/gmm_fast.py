@@ -38,7 +38,7 @@ def prepare(xs, weight):
     """Whiten xs (N, D) and lay them out in chunks, with their weights (N,), None for 1 / N each. -> `Whitened`"""
     xs = jnp.asarray(xs)
     num_examples, dim = xs.shape
-    num_features = _num_features(dim)
+    num_features = 1 + dim + dim * (dim + 1) // 2
     size = min(max(chunk_size(4 * num_features, num_examples), 512), num_examples)  # below, products are too small
     is_stored = num_examples * num_features * xs.dtype.itemsize <= STORED_BYTES
     weight = jnp.full(num_examples, 1 / num_examples, xs.dtype) if weight is None else weight.astype(xs.dtype)
@@ -141,10 +141,6 @@ def _center_and_scale(xs, weight):
     spread = jnp.diagonal(cov)
     ridge = jnp.where(spread > 0, 10 * len(cov) * jnp.finfo(cov.dtype).eps * spread, 1)
     return center, jnp.linalg.cholesky(cov + jnp.diag(ridge))
-
-
-def _num_features(dim):
-    return 1 + dim + dim * (dim + 1) // 2
 
 
 def _features(y):

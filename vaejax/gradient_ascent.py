@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from vaejax.bounds import LatentModel, check_model_data, elbo, mean_bound
 from vaejax.checkpoints import Checkpoints
-from vaejax.doors import check_batch, check_count, check_key, count_examples, require_concrete
+from vaejax.doors import check_batch, check_count, check_key, count_examples, is_mapped, require_concrete
 from vaejax.expectation import check_history, own_copy
-from vaejax.sharding import drop_padding, is_mapped, replicate_like, spread_as
+from vaejax.sharding import drop_padding, replicate_like, spread_as
 
 BLOCK = 100  # gradient steps between two looks at the clock
 
@@ -76,134 +76,62 @@ def maximize(
         ValueError: bad data or arguments, or the checkpoint is of another fit.
         FloatingPointError: the objective became NaN or infinite.
     """
+    require_concrete("maximize", params, data, key)
+    check_key(key)
     check_count("num_steps", num_steps)
     check_count("checkpoint_every", checkpoint_every)
-    num_steps = int(num_steps)
-    climb = _Climb("maximize", objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen)
+    num_steps, num_examples = int(num_steps), count_examples(data)
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
+        batch_size = int(batch_size)
+        if batch_size > num_examples:
+            raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
+    objective = _as_objective(objective, params, data, bound, num_samples)
+    in_parts = batch_size is not None and is_mapped(data)
+    data = data if in_parts else jax.tree.map(jnp.asarray, data)
+    key_batches, key_steps = jax.random.split(key)
+    moving, still = _split(params, _moves(params, frozen))
+    moving = own_copy(moving)
+    state = moving, own_copy(optimizer.init(moving))
+    state, still, key_steps = replicate_like(data, (state, still, key_steps))
+    _check_objective(objective, _merge(state[0], still), data, key_steps, batch_size)
+    identity = {
+        "key": jax.random.key_data(key).tolist(),
+        "number of examples": num_examples,
+        "batch_size": batch_size,
+        "example": [f"{leaf.dtype}{list(leaf.shape[1:])}" for leaf in jax.tree.leaves(data)],
+        "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)],
+        "history": jnp.zeros(0).dtype.name,
+    }
     with (
-        Checkpoints(checkpoint, climb.identity) as checkpoints,
+        Checkpoints(checkpoint, identity) as checkpoints,
         tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar,
     ):
-        done, state, history = checkpoints.newest(climb.state)
+        done, state, history = checkpoints.newest(state)
         if done > num_steps:
             raise ValueError(f"num_steps is {num_steps}, but the checkpoint in {checkpoint} has done {done} already")
-        history, blocks = [history], climb.blocks(state, done, num_steps)
+        history = [history]
         bar.update(done)
+        batches = itertools.islice(_batch_stream(key_batches, num_examples, batch_size), done, None)
         while done < num_steps:
-            before = done
-            done, state, values = next(blocks)
-            history.append(values)
-            bar.update(len(values))
-            if done == num_steps or done // checkpoint_every > before // checkpoint_every:
-                climb.check_finite(state, done)
-                checkpoints.save(done, state, np.concatenate(history))
-    return climb.params_of(state), jnp.asarray(np.concatenate(history))
-
-
-def ascend(objective, params, data, key, *, optimizer, every, batch_size=None, bound=elbo, num_samples=1, frozen=None):
-    """`maximize` without an end, that shows what it has reached after each `every` steps: to look, to judge, to stop.
-
-        for params, values in itertools.islice(vj.ascend(model, start, xs, key, optimizer=ADAM, every=100), 20):
-
-    The optimiser's state, the batches and the keys go on from one pause to the next, so that n pauses are
-    `maximize(..., num_steps=n * every)`, bit for bit; n calls of `maximize` would start Adam n times.
-
-    Args:
-        every: steps from one pause to the next, at least 1.
-        the others: as in `maximize`.
-
-    Returns:
-        an iterator of pairs (params, values): a copy of what was reached, and (every,) the objective before each step.
-
-    Raises:
-        ValueError, FloatingPointError: as `maximize`; the first kind at once, the second when it happens.
-    """
-    check_count("every", every)
-    climb = _Climb("ascend", objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen)
-    return climb.pauses(int(every))
-
-
-class _Climb:
-    """One ascent, its arguments checked. It holds what stays the same; the state is handed from block to block."""
-
-    def __init__(self, name, objective, params, data, key, optimizer, batch_size, bound, num_samples, frozen):
-        require_concrete(name, params, data, key)
-        check_count("num_samples", num_samples)
-        if isinstance(objective, LatentModel):
-            check_model_data(objective, params, data)
-            objective = _bound_of(objective, bound, int(num_samples))
-            self.num_examples = count_examples(data)
-        elif bound is not elbo or num_samples != 1:
-            raise ValueError(
-                "bound and num_samples are for a LatentModel: this objective is a function, and says itself"
-            )
-        else:
-            self.num_examples = check_batch(data)
-        if batch_size is not None:
-            check_count("batch_size", batch_size)
-            batch_size = int(batch_size)
-            if batch_size > self.num_examples:
-                raise ValueError(
-                    f"batch_size is {batch_size}, but there are {self.num_examples} examples: use fewer, or None"
-                )
-        check_key(key)
-        if not isinstance(optimizer, optax.GradientTransformation):
-            raise ValueError(
-                f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)"
-            )
-        self.in_parts = batch_size is not None and any(map(is_mapped, jax.tree.leaves(data)))
-        self.data = data if self.in_parts else jax.tree.map(jnp.asarray, data)
-        self.objective, self.optimizer, self.batch_size = objective, optimizer, batch_size
-        self.key_batches, key_steps = jax.random.split(key)
-        moving, still = _split(params, _moves(params, frozen))
-        moving = own_copy(moving)
-        state = moving, own_copy(optimizer.init(moving))
-        self.state, self.still, self.key_steps = replicate_like(data, (state, still, key_steps))
-        _check_objective(objective, self.params_of(self.state), self.data, key_steps, batch_size)
-        self.identity = {
-            "key": jax.random.key_data(key).tolist(),
-            "number of examples": self.num_examples,
-            "batch_size": batch_size,
-            "example": [f"{leaf.dtype}{list(leaf.shape[1:])}" for leaf in jax.tree.leaves(self.data)],
-            "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(self.state)],
-            "history": jnp.zeros(0).dtype.name,
-        }
-
-    def blocks(self, state, done, every):
-        """(steps done, state, values) after each block of at most BLOCK steps, none across a multiple of `every`."""
-        batches = itertools.islice(_batch_stream(self.key_batches, self.num_examples, self.batch_size), done, None)
-        while True:
-            data, indices, count = self.data, None, min(BLOCK, every - done % every)
-            if self.batch_size is not None:
+            rows, indices, count = data, None, min(BLOCK, num_steps - done)
+            if batch_size is not None:
                 indices = np.stack([next(batches) for _ in range(count)])
                 indices = np.pad(indices, [(0, BLOCK - count), (0, 0)])
-            if self.in_parts:
-                data, indices = _read(data, indices)
-            state, values = _gradient_steps(
-                self.objective, self.optimizer, state, self.still, data, self.key_steps, indices, done, count
-            )
+            if in_parts:
+                rows, indices = _read(data, indices)
+            state, values = _gradient_steps(objective, optimizer, state, still, rows, key_steps, indices, done, count)
             values = np.asarray(values[:count])
             check_history(values, done, "try a smaller learning rate")
-            done += count
-            yield done, state, values
-
-    def pauses(self, every):
-        history = []
-        for done, state, values in self.blocks(self.state, 0, every):
             history.append(values)
-            if done % every == 0:
-                self.check_finite(state, done)
-                yield _merge(own_copy(state[0]), self.still), jnp.asarray(np.concatenate(history))
-                history = []
-
-    def params_of(self, state):
-        return _merge(state[0], self.still)
-
-    def check_finite(self, state, step):
-        if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(state[0]))):
-            raise FloatingPointError(
-                f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate"
-            )
+            before, done = done, done + count
+            bar.update(count)
+            if done == num_steps or done // checkpoint_every > before // checkpoint_every:
+                _check_finite(state[0], done)
+                checkpoints.save(done, state, np.concatenate(history))
+    return _merge(state[0], still), jnp.asarray(np.concatenate(history))
 
 
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
@@ -296,6 +224,18 @@ def _batch_stream(key, num_examples, batch_size):
         queue = queue[batch_size:]
 
 
+def _as_objective(objective, params, data, bound, num_samples):
+    """The objective as a function; ValueError where the data will not do for it."""
+    check_count("num_samples", num_samples)
+    if isinstance(objective, LatentModel):
+        check_model_data(objective, params, data)
+        return _bound_of(objective, bound, int(num_samples))
+    if bound is not elbo or num_samples != 1:
+        raise ValueError("bound and num_samples are for a LatentModel: this objective is a function, and says itself")
+    check_batch(data)
+    return objective
+
+
 def _check_objective(objective, params, data, key, batch_size):
     """ValueError, before anything is compiled, unless the objective returns one float."""
 
@@ -307,6 +247,11 @@ def _check_objective(objective, params, data, key, batch_size):
         raise ValueError(
             f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"
         )
+
+
+def _check_finite(params, step):
+    if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(params))):
+        raise FloatingPointError(f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate")
 
 
 def _is_watched():

@@ -23,7 +23,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
-from vaejax.doors import blocks, check_count, check_example, check_fittable, check_key, check_table_with_holes
+from vaejax.doors import blocks, check_count, check_example, check_fittable, check_key, check_params, check_table
 from vaejax.nodes import cubature_nodes
 from vaejax.numerics import full_precision
 from vaejax.pca import PCAResult, als, mean_and_cov, orient, pca, project, reconstruct, varimax  # noqa: F401  all of PCA is public here
@@ -130,7 +130,7 @@ def init(xs, num_latents):
     """
     is_prepared = hasattr(xs, "content")
     if not is_prepared:
-        check_table_with_holes(xs)
+        check_table(xs, holes=True)
         check_fittable(xs)
     check_count("num_latents", num_latents)
     num_examples, num_features = xs.shape
@@ -151,8 +151,7 @@ def init(xs, num_latents):
     if has_holes:  # filling has taken variance away: the floor is that of what was observed
         floor = _floor_of(jnp.asarray(np.nanvar(xs, 0, dtype=float), params.b.dtype)).max()
         params = params._replace(log_psi=jnp.maximum(params.log_psi, jnp.log(floor)))
-    unused = jnp.zeros((num_features, num_latents - min(num_latents, most)), params.W.dtype)
-    return params._replace(W=jnp.concatenate([params.W, unused], 1))
+    return params._replace(W=jnp.pad(params.W, ((0, 0), (0, max(num_latents - most, 0)))))
 
 
 def ppca_mle(xs, num_latents):
@@ -176,8 +175,11 @@ def ppca_mle(xs, num_latents):
     check_count("num_latents", num_latents)
     if num_latents > min(xs.shape) - 1:
         raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
-    if hasattr(xs, "content") or xs.shape[0] >= xs.shape[1]:
-        mean, root = _summary_of(xs)[1:]
+    is_prepared = hasattr(xs, "content")
+    if is_prepared and xs.mesh is not None:
+        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    if is_prepared or xs.shape[0] >= xs.shape[1]:
+        _, mean, root = xs.content if is_prepared else summarize(xs)
         variances = (root**2).sum(0)
         psi = variances[num_latents:].mean()
         variances, W = variances[:num_latents], root[:, :num_latents]
@@ -348,33 +350,15 @@ def _posterior_map(params):
 
 def check(params, xs):
     """ValueError unless params are those of a linear Gaussian model for xs (N, D), which may hold NaN."""
-    check_table_with_holes(xs)
-    if not isinstance(params, LinearGaussianParams):
-        raise ValueError(
-            f"params are {type(params).__name__}: expected LinearGaussianParams, as linear_gaussian.init makes them"
-        )
-    num_features = xs.shape[1]
-    W, b, log_psi = (np.asarray(p) for p in params)
-    if W.ndim != 2 or W.shape[0] != num_features or b.shape != (num_features,) or log_psi.shape != (num_features,):
-        raise ValueError(
-            f"params have shapes {W.shape}, {b.shape}, {log_psi.shape} beside examples of {num_features} features: "
-            "expected (D, L), (D,), (D,)"
-        )
-    if not (np.isfinite(W).all() and np.isfinite(b).all() and np.isfinite(log_psi).all()):
+    check_table(xs, holes=True)
+    check_params(params, LinearGaussianParams, xs, "DL", "D", "D")
+    if not all(np.isfinite(array).all() for array in params):
         raise ValueError("params hold NaN or infinity: expected finite loadings, and noise variances above zero")
 
 
-FAST = FastEStep(summarize, fast_e_step, replaces=(log_joint, posterior, statistics))
+FAST = FastEStep(summarize, fast_e_step, replaces=(log_joint, posterior, statistics), is_summary=True)
 FACTOR_ANALYSIS = LatentModel(log_joint, posterior, statistics, m_step, recentre, FAST, check)
 PPCA = FACTOR_ANALYSIS._replace(m_step=partial(m_step, shared_noise=True))
-
-
-def _summary_of(xs):
-    if not hasattr(xs, "content"):
-        return summarize(xs)
-    if xs.mesh is not None:
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
-    return xs.content
 
 
 def _floor_of(variances):

@@ -193,7 +193,8 @@ def quadrature_nodes(mean, scale_tril, num_points):
             f"num_points is {num_points}: numpy's Gauss-Hermite rule is accurate up to 200; use grid_nodes"
         )
     points, weights = np.polynomial.hermite_e.hermegauss(num_points)
-    return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), _product_weights(weights, num_latents))
+    weight = _product(weights / weights.sum(), num_latents).prod(1)
+    return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), weight)
 
 
 def grid_nodes(low, high, num_points):
@@ -302,7 +303,3 @@ def _check_product_rule(name, num_latents, num_points):
 def _product(points, num_latents):
     """All (n^L, L) combinations of n points for each of L coordinates."""
     return np.stack(np.meshgrid(*[points] * num_latents, indexing="ij"), -1).reshape(-1, num_latents)
-
-
-def _product_weights(weights, num_latents):
-    return _product(weights / weights.sum(), num_latents).prod(1)

@@ -190,7 +190,7 @@ def _moments(chunks, centre):
 def pca_of_cov(mean, cov, num_latents):
     """`pca` of data with this mean (D,) and covariance (D, D)."""
     values, W = _largest(cov, num_latents)
-    return _result(mean, W, values)
+    return PCAResult(mean, orient(W), values)
 
 
 @partial(jax.jit, static_argnames="num_latents")
@@ -200,16 +200,12 @@ def _pca_of_few(xs, num_latents):
     centred = xs - mean[None]
     values, inner = _largest(centred @ centred.T / len(xs), num_latents)
     W = jnp.linalg.qr(centred.T @ inner)[0]  # columns are orthogonal already; qr scales, and fills up what is zero
-    return _result(mean, W, values)
+    return PCAResult(mean, orient(W), values)
 
 
 def _largest(square, num_latents):
     values, vectors = jnp.linalg.eigh(square)
-    return values[::-1][:num_latents], vectors[:, ::-1][:, :num_latents]
-
-
-def _result(mean, W, values):
-    return PCAResult(mean, orient(W), jnp.maximum(values, 0))
+    return jnp.maximum(values[::-1][:num_latents], 0), vectors[:, ::-1][:, :num_latents]
 
 
 def orient(W):

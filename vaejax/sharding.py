@@ -82,12 +82,11 @@ def replicate_like(data, tree):
     return jax.tree.map(copy, tree)
 
 
-def spread_as(data, tree, axis=0):
-    """`tree`, within a compiled function, one axis of it over the devices of sharded data, else as it is."""
+def spread_as(data, tree):
+    """`tree`, within a compiled function, its first axis over the devices of sharded data, else as it is."""
     if not isinstance(data, Sharded):
         return tree
-    spec = PartitionSpec(*[None] * axis, data.mesh.axis_names)
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(data.mesh, spec))
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(data.mesh, PartitionSpec(data.mesh.axis_names)))
 
 
 def drop_padding(data):
@@ -95,8 +94,3 @@ def drop_padding(data):
     if not isinstance(data, Sharded):
         return data
     return jax.tree.map(lambda leaf: leaf[: data.num_examples], data.padded)
-
-
-def is_mapped(leaf):
-    """Is it a table in a file, `np.load(path, mmap_mode="r")`, which memory need not hold?"""
-    return isinstance(leaf, np.memmap)

@@ -21,7 +21,7 @@ from jax import Array
 
 from vaejax.bounds import LatentModel, all_pairs
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.doors import check_count, check_key, check_rows
+from vaejax.doors import check_count, check_key, check_params, check_rows
 from vaejax.nodes import sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
@@ -197,14 +197,13 @@ def sample(params, key, num_samples):
 
 def _check(likelihood, params, xs):
     """ValueError unless xs is a table of examples that these networks and this likelihood can read."""
-    if not isinstance(params, VAEParams):
-        raise ValueError(f"params are {type(params).__name__}: expected VAEParams, as vae.init makes them")
+    check_rows(xs)
+    check_params(params, VAEParams, xs)
     if (params.log_sigma2 is None) != (likelihood == "bernoulli"):
         raise ValueError(
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
             "init and make_vae the same likelihood"
         )
-    check_rows(xs)
     if params.encoder is not None:  # a grid needs none
         mean, _ = jax.eval_shape(encode, params, xs[0])
         num_latents = getattr(params.decoder, "num_latents", mean.size)
