@@ -313,6 +313,7 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
                 row = _no_points(student, name, wrong) if wrong else room.row(student, name, *future.result())
             except Exception as error:  # whatever it is, the next student's turn comes
                 row = _no_points(student, name, f"it could not be graded: {type(error).__name__}: {error}")
+            row["flags"] = printable(row["flags"])
             rows[row["student"], row["set"]] = row
             with open(table, "a", newline="", encoding="utf-8", errors="replace") as file:
                 csv.DictWriter(file, COLUMNS).writerow(row)
@@ -351,14 +352,14 @@ def _write(table, rows):
 
 
 def printable(name):
-    """A name of a folder as one line of characters that exist, and no formula for a spreadsheet."""
+    """What others have named, as one line of characters that exist, and no formula for a spreadsheet."""
     text = "".join(one if one.isprintable() else "?" for one in str(name))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def slug(student):
     """A name for files and the database: the folder's own if it is plain, else one that nobody else has."""
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
+    if re.fullmatch(r"(?!.*-[0-9a-f]{10}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
         return student
     letters = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode()  # Å is A and a ring
     plain = re.sub(r"[^A-Za-z0-9]+", "_", letters)[:40].strip("_")

@@ -16,6 +16,7 @@ import linecache
 import marshal
 import os
 import pickle
+import re
 import resource
 import time
 import types
@@ -36,6 +37,7 @@ import vaejax.book.plot  # noqa: F401
 
 VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
+MAX_SHOWN, ALL_SHOWN = 600_000, 10_000_000  # characters of what a student's cell shows, pictures and all; and all cells
 RESTARTS = 12
 PATIENCE = 1.0  # seconds after a cell, once Python has died: it may die a little later than the cell that kills it
 MEMORY = 12_000_000_000  # bytes, of the judge
@@ -216,7 +218,7 @@ class Judge:
     """Runs the cells of one notebook, ours here and the student's there."""
 
     def __init__(self, request, until):
-        self.request, self.namespace = request, {"__name__": "problem_set"}
+        self.request, self.namespace, self.room = request, {"__name__": "problem_set"}, ALL_SHOWN
         self.student = Student(self.namespace, request["cache"], request["timeout"], until, request["box"])
         for name in request["names"]:
             self.namespace[name] = Theirs(self.student, ("name", name), name)
@@ -252,7 +254,9 @@ class Judge:
         """Runs one cell, and returns what it shows: {"outputs": [{"text": ...}], "error": [kind, text] or None}."""
         if cell["kind"] == "theirs":
             answer = self.student.ask("cell", (cell["source"], True))
-            return {"outputs": _outputs(answer.get("outputs")), "error": _error(answer.get("error"))}
+            shown = _outputs(answer.get("outputs"), min(self.room, MAX_SHOWN))
+            self.room -= sum(len(text) for one in shown for text in one.values())
+            return {"outputs": shown, "error": _error(answer.get("error"))}
         if cell["kind"] == "set-up":
             self.student.ask("cell", (cell["source"], False))
         before = set(self.namespace)
@@ -299,15 +303,18 @@ def _clean(text):
     return str(text).encode("utf-8", "replace").decode()
 
 
-def _outputs(outputs):
-    """What a student's cell shows: text and pictures, no more than a page holds."""
-    shown, room = [], 600_000
+def _outputs(outputs, room):
+    """What a student's cell shows: text and pictures, no more than a page holds, and no picture that is none."""
+    shown = []
     for one in outputs if isinstance(outputs, list) else []:
         (kind, value), *_ = one.items() if isinstance(one, dict) and one else [("", "")]
-        if kind not in ("text", "png") or not isinstance(value, str) or len(value) > room:
+        if not isinstance(value, str) or len(value) > room:
             continue
+        if kind == "text":
+            shown.append({"text": _clean(value)[:MAX_PRINTED]})
+        elif kind == "png" and re.fullmatch(r"[A-Za-z0-9+/=\s]*", value):
+            shown.append({"png": "".join(value.split())})
         room -= len(value)
-        shown.append({kind: _clean(value)[:MAX_PRINTED] if kind == "text" else value})
     return shown
 
 
@@ -386,7 +393,6 @@ def judge(request):
 
 
 SAYS = {
-    "TooMuch": "printed without end and was stopped",
     "TooLong": "ran for longer than a cell may and was stopped",
     "SystemExit": "tried to stop Python",
 }

@@ -10,7 +10,7 @@ import nbformat
 
 MAX_FILE = 100_000_000  # bytes
 MAX_CELLS = 400  # code cells of a student's own
-MAX_SOURCE = 200_000  # characters of one
+MAX_SOURCE, ALL_SOURCE = 200_000, 2_000_000  # characters of a cell, and of all cells
 
 
 class NoNotebook(ValueError):
@@ -41,19 +41,27 @@ def load(path):
         text = content.decode("latin-1")
         flags.append("the file is not in UTF-8: it was read as Latin 1")
     try:
-        notebook = nbformat.reads(text, as_version=4)
-        cells = [(cell.cell_type, "".join(cell.source), dict(cell.metadata)) for cell in notebook.cells]
+        cells = list(cells_of(json.loads(text)))
     except Exception as error:
         raise NoNotebook(f"the file is no notebook: {type(error).__name__}") from error
     clean = []
-    for kind, source, metadata in cells:
+    for kind, source, name in cells:
         printable = source.encode("utf-8", "replace").decode().replace("\0", "?")
         if printable != source:
             flags.append("a cell holds characters that are none: each was read as ?")
-        info = metadata.get("nbgrader")
-        name = info.get("grade_id") if isinstance(info, dict) else None
-        clean.append((kind, printable.replace("\r\n", "\n"), name if isinstance(name, str) else None))
+        clean.append((kind, printable.replace("\r\n", "\n"), name))
     return clean, flags
+
+
+def cells_of(notebook):
+    """(kind, source, name) of each cell, of all that a file may hold the only things that are read."""
+    sheets = [notebook] if "cells" in notebook else notebook["worksheets"]  # these are of nbformat 3, as is "input"
+    for cell in [cell for sheet in sheets for cell in sheet["cells"]]:
+        source, info = cell["source"] if "source" in cell else cell["input"], None
+        if isinstance(cell.get("metadata"), dict):
+            info = cell["metadata"].get("nbgrader")
+        name = info.get("grade_id") if isinstance(info, dict) else None
+        yield cell["cell_type"], "".join(source), name if isinstance(name, str) else None
 
 
 def template(path):
@@ -99,11 +107,12 @@ def read(request):
         return without_answers(ours), [str(error)], False
     by_id = {cell["id"]: cell for cell in ours if cell["id"]}
     looks = {cell["source"].strip() for cell in ours if cell["kind"] == "look"}
-    answers, extra, place, count = {}, {None: []}, None, 0
+    answers, extra, place, count, room = {}, {None: []}, None, 0, ALL_SOURCE
     for kind, source, name in handed_in:
-        if len(source) > MAX_SOURCE:
+        if len(source) > min(MAX_SOURCE, room):
             source = f"raise ValueError('this cell has {len(source)} characters: it was left out')"
-            flags.append(f"{name or 'a cell of their own'} has more than {MAX_SOURCE} characters: it was left out")
+            flags.append(f"{name if name in by_id else 'a cell of their own'} is too long: it was left out")
+        room -= len(source)
         if name not in by_id:
             if kind == "code" and source.strip() and source.strip() not in looks and (count := count + 1) <= MAX_CELLS:
                 extra.setdefault(place, []).append(source)
