@@ -40,7 +40,7 @@ MAX_PRINTED = 20_000  # characters of a test
 MAX_SHOWN, ALL_SHOWN = 600_000, 10_000_000  # characters of what a student's cell shows, pictures and all; and all cells
 RESTARTS = 12
 PATIENCE = 1.0  # seconds after a cell, once Python has died: it may die a little later than the cell that kills it
-MEMORY = 12_000_000_000  # bytes, of the judge
+MEMORY = 6_000_000_000  # bytes, of the judge
 real_rng = np.random.default_rng
 
 
@@ -219,7 +219,8 @@ class Judge:
 
     def __init__(self, request, until):
         self.request, self.namespace, self.room = request, {"__name__": "problem_set"}, ALL_SHOWN
-        self.student = Student(self.namespace, request["cache"], request["timeout"], until, request["box"])
+        cache = request["cache"] and os.path.join(request["cache"], "theirs")
+        self.student = Student(self.namespace, cache, request["timeout"], until, request["box"])
         for name in request["names"]:
             self.namespace[name] = Theirs(self.student, ("name", name), name)
         for name in VERBS:
@@ -405,6 +406,14 @@ def main(request, path):
     for number in (1, 2):
         os.dup2(log, number)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, request["cores"])  # the student's process inherits them, and can ask for no others
+    if request["cache"]:  # what the tests compile: filled by our own answers, and then read
+        jax.config.update("jax_compilation_cache_dir", os.path.join(request["cache"], "tests"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0 if request["box"] == "warm" else 1e9)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+        warnings.filterwarnings("ignore", "Error", UserWarning)
     with open(f"{path}.draft", "w", encoding="utf-8") as file:
         json.dump(judge(request), file)
     os.replace(f"{path}.draft", path)

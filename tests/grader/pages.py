@@ -68,7 +68,7 @@ def write_marked(path, source, report):
 
 
 def _no_tags(text):
-    """Text and formulas without what a browser follows or fetches: a blank breaks tags, pictures, links of a formula."""
+    """Text and formulas; a blank breaks what a browser follows or fetches: tags, pictures, links in a formula."""
     text = re.sub(r"<(?=[A-Za-z/!?])|!(?=\[)|\\(?=href|require|style|class|cssId)", r"\g<0> ", text)
     return re.sub(r"(?i)(javascript|data|vbscript)\s*:", r"\1 :", text)
 

@@ -18,6 +18,7 @@ import resource
 import signal
 import struct
 import sys
+import threading
 import types
 
 import channel
@@ -146,11 +147,13 @@ def call(function, args, kwargs, recording):
             entered.add(f"{module.removeprefix('vaejax.')}.{frame.f_code.co_name}")
 
     if recording:
+        threading.setprofile(profile)
         sys.setprofile(profile)
     try:
         result = function(*args, **kwargs)
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
     return sorted(entered)[:50], result
 
 
