@@ -350,6 +350,7 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
     names = names or sets()
     release(folder, names)
     room, rows, begun = Course(folder, jobs=jobs, **options), {}, time.monotonic()
+    os.environ["OPENBLAS_NUM_THREADS"] = str(len(room.cores[0]))  # more wait for each other, at a core's full cost
     todo = list(found(Path(submitted).resolve(), names, students))  # a link of the teacher's own is none of a student's
     table = folder / "grades.csv"
     for row in _read(table):

@@ -86,6 +86,7 @@ def _command(name, root, command, cache):
         "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # they would make the cache's path a part of its keys
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LANG": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", ""),
     }
     homes = "HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR"
     env |= dict.fromkeys(homes, HOME)

@@ -245,6 +245,11 @@ def library_calls(cells, entered):
     return flags, calls
 
 
+def defined_in(source):
+    """The names of all functions and classes, also those within others."""
+    return {node.name for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
 def names_in(source):
     return {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
 
