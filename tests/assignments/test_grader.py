@@ -190,7 +190,7 @@ def test_what_a_function_enters_is_flagged_wherever_it_was_written():
 
 def test_tools_are_flagged_and_answers_are_not():
     assert "copy names _getframe, gc, subprocess: look at it" in flags_of("import subprocess as s, gc\nsys._getframe()")
-    own = "def copy_new(a, b, L):\n    return svd(a, L)"
+    own = "def copy_new(a, b, L):\n    gc = channel = L             # names as good as others\n    return svd(a, gc)"
     assert flags_of(own, "def svd(a, L):\n    return a", "print(linear_gaussian.pca(a, 2))") == ""
 
 

@@ -36,9 +36,9 @@ import vaejax.book.data
 import vaejax.book.plot  # noqa: F401
 
 CALLERS = {  # of JAX: what they have compiled holds the function that they were given
-    "apply_along_axis", "apply_over_axes", "associative_scan", "cond", "custom_linear_solve", "custom_root", "fori_loop",
-    "frompyfunc", "fromfunction", "map", "piecewise", "platform_dependent", "reduce", "reduce_window", "scan",
-    "select_and_scatter", "switch", "ufunc", "vectorize", "while_loop",
+    "apply_along_axis", "apply_over_axes", "associative_scan", "cond", "custom_linear_solve", "custom_root",
+    "fori_loop", "frompyfunc", "fromfunction", "map", "piecewise", "platform_dependent", "reduce", "reduce_window",
+    "scan", "select_and_scatter", "switch", "ufunc", "vectorize", "while_loop",
 }  # fmt: skip
 VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
@@ -406,7 +406,7 @@ REAL = {name: getattr(jax, name) for name in VERBS}
 
 
 def remove_answers(folder, cells):
-    """Of what our own answers have compiled, leave what is JAX's: an answer that is compiled can be loaded and called."""
+    """Of what our own answers have compiled, leave what is JAX's: who loads a compiled answer can call it."""
     ours = {name for cell in cells for name in submission.defined_in(cell["source"])}
     jaxs = {name for module in (jax.numpy, jax.numpy.linalg, jax.lax, jax.random, jax.nn) for name in vars(module)}
     for file in os.listdir(folder):

@@ -258,8 +258,8 @@ def tools_in(source):
     """What a cell names that looks into Python itself, or leaves it: no answer needs it."""
     found = set()
     for node in ast.walk(parsed(source)):
-        if isinstance(node, ast.Name | ast.Attribute):
-            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             found |= {getattr(node, "module", None), *(alias.name for alias in node.names)}
     return sorted(found & TOOLS)
