@@ -55,7 +55,7 @@ PLATES = {  # of each chapter: the plate, the cell below which it stands, and it
     ],
     "06_vae.ipynb": [
         ("digit", "manifold", "What lies between a four and a nine? Walk about the plane."),
-        ("guess", "three", "Can you guess better than the encoder? Pick a digit, and move q until the gap is least."),
+        ("guess", "three", "Can you guess better than an encoder trained for long? Move q until the gap is least."),
     ],
     "appendix_b_time_diffusion.ipynb": [
         ("rungs", "leap", "How many steps until every step back is nearly a Gaussian? Find the worst step."),

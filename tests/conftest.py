@@ -36,7 +36,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("vaejax")
 
 SLOWEST_FIRST = ("06_vae", "appendix", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
-COMPILED_IN_HASTE = "test_bounds", "test_vae"
+COMPILED_IN_HASTE = [
+    f"test_{kernel}"
+    for kernel in ("bounds", "expectation", "fit", "gaussian", "gmm", "gradient_ascent", "linear_gaussian", "vae")
+]
 
 
 @pytest.fixture(autouse=True)
