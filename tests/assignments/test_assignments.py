@@ -499,6 +499,47 @@ def test_a_killed_run_loses_nothing_and_judges_nothing_twice(tmp_path):
     assert sum(line.startswith(students) for line in said) == len(students)
 
 
+ONE_JUDGE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import classroom
+classroom.FORKS.set_forkserver_preload(["judge"])
+classroom.run_judge(json.loads(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_run_leaves_nothing_running(tmp_path):
+    name, path = SETS[0], tmp_path / "Ann" / SETS[0] / f"{SETS[0]}.ipynb"
+    path.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time\ntime.sleep(300)")]), path)
+    request = {"source": str(classroom.source(name)), "path": str(path), "cache": None, "timeout": 200, "seconds": 200}
+    request |= {"seed": 0, "strict": False, "box": None, "cores": sorted(os.sched_getaffinity(0))}
+    env = os.environ | {"PYTHONPATH": f"{GRADER}{os.pathsep}{ROOT}", "RUN": str(tmp_path)}
+    words = [sys.executable, "-c", ONE_JUDGE, str(GRADER), json.dumps(request)]
+
+    def running():
+        return [one for one in Path("/proc").glob("[0-9]*/environ") if str(tmp_path) in environment(one)]
+
+    with subprocess.Popen(words, env=env) as process:
+        until = time.monotonic() + 60
+        while len(running()) < 4 and time.monotonic() < until:  # itself, two of multiprocessing, and the judge
+            time.sleep(0.2)
+        time.sleep(5)
+        process.kill()
+    until = time.monotonic() + 30
+    while running():
+        assert time.monotonic() < until, running()
+        time.sleep(0.2)
+
+
+def environment(path):
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:  # it has ended
+        return ""
+
+
 def test_strict_set_student_and_seed(tmp_path):
     """The library in place of an answer: flagged, and without points when strict; a seed replays a row to the digit."""
     name, course, submitted = SETS[2], tmp_path / "course", tmp_path / "submitted"
