@@ -11,6 +11,10 @@ export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 # Where one process reads what another has half written it compiles for itself: that is no news for a notebook.
 export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry:UserWarning
 
+# JupyterLab as a reader needs it: a page of text is shown set, not as source, and no question about news.
+LAB_SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, \
+  "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
 define find-chromium
@@ -26,8 +30,10 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lab: .venv/ready ## open the chapters in JupyterLab
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '$(LAB_SETTINGS)' > .venv/share/jupyter/lab/settings/overrides.json
 	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
-	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
+	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
 
 test: .venv/ready-dev ## run every chapter as a test, and the tests of the module
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
@@ -110,23 +116,18 @@ clean: ## remove what was built and installed here
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
 .venv/ready: requirements.txt pyproject.toml
-	@test -w . || { echo "You may not write in $(CURDIR): copy vaejax to a folder of your own, and run make there."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
-	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1)."; \
-	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(may-install)
 	@test "$$(uname -sm)" != "Darwin x86_64" || { \
 	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
-	@free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1000) }'); test "$${free:-2000}" -ge 2000 || { \
-	  echo "The disk has $$free MB left, and vaejax needs 2000: free some, or put the folder elsewhere; then run make again."; \
-	  exit 1; }
+	$(call has-room,2000)
 	@echo "Setting up vaejax in .venv, once: about 1.5 GB, and two to five minutes"
 	@echo "1 of 3: a Python of its own"
-	@$(PYTHON) -m venv .venv || { \
-	  echo "Could not make .venv: this Python lacks venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	$(call make-venv,.venv)
 	@echo "2 of 3: JAX and Flax, which compute (one to three minutes)"
-	@$(PIP) install -c requirements.txt jax flax || { $(no-install); }
-	@echo "3 of 3: Jupyter and all else (one to two minutes)"
-	@$(PIP) install -r requirements.txt -e . || { $(no-install); }
+	@start=$$(date +%s); $(PIP) install $$(grep -E '^(jax|flax)' requirements.txt) || { $(no-install); }; \
+	left=$$((($$(date +%s) - start) / 30 + 1)); \
+	echo "3 of 3: Jupyter and all else ($$left minute$$(test $$left = 1 || echo s) left, at the pace of step 2)"; \
+	$(PIP) install -r requirements.txt -e . || { $(no-install); }
 	@echo "Done. To undo it, delete .venv"
 	@touch $@
 
@@ -145,8 +146,10 @@ clean: ## remove what was built and installed here
 	@touch $@
 
 .venv-site/ready: requirements-site.txt
-	@echo "Installing what the site needs"
-	@$(PYTHON) -m venv .venv-site
+	$(may-install)
+	$(call has-room,700)
+	@echo "Installing what the site needs in .venv-site, once: about 0.5 GB, and one or two minutes"
+	$(call make-venv,.venv-site)
 	@.venv-site/bin/python -m pip --disable-pip-version-check -qq --retries 2 install -r requirements-site.txt || { $(no-install); }
 	@touch $@
 
@@ -161,6 +164,24 @@ clean: ## remove what was built and installed here
 	@$(PYTHON) -m venv .venv-mutants
 	@.venv-mutants/bin/python -m pip --disable-pip-version-check -qq install -r requirements-mutants.txt || { $(no-install); }
 	@touch $@
+
+define may-install
+	@test -w . || { echo "You may not write in $(CURDIR): copy vaejax to a folder of your own, and run make there."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+	  echo "vaejax needs Python 3.11 or newer, but '$(PYTHON)' is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 || echo not there)."; \
+	  echo "Install a newer one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+endef
+
+define has-room
+	@free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1000) }'); test "$${free:-$(1)}" -ge $(1) || { \
+	  echo "The disk has $$free MB left, and this needs $(1): free some, or put the folder elsewhere; then run make again."; \
+	  exit 1; }
+endef
+
+define make-venv
+	@$(PYTHON) -m venv $(1) || { \
+	  echo "Could not make $(1): this Python lacks venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+endef
 
 define no-install
 echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \

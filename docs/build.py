@@ -84,7 +84,9 @@ def assemble(folder):
     shutil.rmtree(folder, ignore_errors=True)
     beside = shutil.ignore_patterns("__pycache__", "*.py", "_static", "index.md", "plates")
     shutil.copytree(HERE, folder / "docs", ignore=beside)
-    for page in (folder / "docs").glob("*.md"):
+    (folder / "chapters").mkdir()
+    shutil.copy(ROOT / "chapters" / "clinic.md", folder / "chapters")
+    for page in [*(folder / "docs").glob("*.md"), folder / "chapters" / "clinic.md"]:
         page.write_text(to_addresses(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(HERE / "_static", folder / "_static")
     shutil.copytree(HERE / "plates", folder / "_static" / "plates", ignore=beside)

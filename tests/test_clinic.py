@@ -40,5 +40,5 @@ def test_what_notices_a_mistake_is_there():
 def test_the_table_of_mistakes_leads_to_the_clinic():
     table = (ROOT / "tests" / "mutants" / "README.md").read_text()
     headings = {clinic.anchor(line[3:]) for line in clinic.page().splitlines() if line.startswith("## ")}
-    links = re.findall(r"CLINIC\.md#([a-z0-9-]+)", table)
+    links = re.findall(r"clinic\.md#([a-z0-9-]+)", table)
     assert len(links) == len(MUTANTS) and set(links) == headings

@@ -220,17 +220,6 @@ def bare_checkout(tmp_path):
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-@needs_make
-def test_an_old_python_is_refused_in_plain_words(bare_checkout):
-    old = bare_checkout / "old-python"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    code, output = run("make", "lab", f"PYTHON={old}", cwd=bare_checkout)
-    assert code != 0
-    assert "vaejax needs Python 3.11 or newer" in output and "Python 3.9.2" in output and "PYTHON=" in output
-    assert not (bare_checkout / ".venv").exists()
-
-
 @pytest.mark.long
 @needs_make
 def test_no_network_is_told_in_plain_words(bare_checkout):
@@ -244,6 +233,23 @@ def test_no_network_is_told_in_plain_words(bare_checkout):
     assert not (bare_checkout / ".venv" / "ready").exists()  # so the next make tries again
 
 
+def test_the_summary_of_speed_has_its_losses_in_sight():
+    sys.path.append(str(ROOT / "tests" / "benchmarks"))
+    from report import summary
+    from rows import Row
+
+    way = {"first_call": 1.0, "added_mb": 9.0}
+    ways = {"vaejax": way | {"times": [0.002]}, "slow": way | {"times": [0.02]}, "swift": way | {"times": [0.001]}}
+    text = summary({"a": Row("one step", "small", "", None, None, {})}, {"a 1": {"ways": ways}, "start": ""})
+    assert "| one step, small | 2 ms | **1 ms, swift: 0.5x** |" in text and "faster: 1 of 1" in text
+
+    page = (ROOT / "BENCHMARKS.md").read_text()
+    rows = re.findall(r"(?m)^## .* cores?\n\n((?:\|.*\n)+)", page)
+    ratios = [re.findall(r"(?m)^\| (?!vaejax|way|-)(?:[^|]*\|){3} ([\d.]+) \|", row) for row in rows]
+    lost = sum(min(map(float, found)) < 1 for found in ratios)
+    assert f"faster: {lost} of {len(rows)}." in page.split("## How to read it")[0] and page.count("**") == 2 * lost > 0
+
+
 @needs_make
 def test_help_lists_every_target():
     code, output = run("make", "help")
@@ -252,7 +258,7 @@ def test_help_lists_every_target():
     assert all(f"make {target}" in output for target in targets)
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "chapters" / "clinic.md"]
 
 
 def test_readme_names_every_chapter_and_the_two_commands():
@@ -267,7 +273,7 @@ def test_readme_names_every_chapter_and_the_two_commands():
 def test_the_site_lists_each_page_once():
     index = (ROOT / "docs" / "index.md").read_text()
     listed = re.findall(r"^(?:.*<)?((?:chapters|docs)/[\w/]+)>?$", index, re.MULTILINE)
-    pages = [*(ROOT / "chapters").glob("*.ipynb"), *(ROOT / "docs").glob("[A-Z]*.md")]
+    pages = [*(ROOT / "chapters").glob("*.*"), *(ROOT / "docs").glob("[A-Z]*.md")]
     assert sorted(listed) == sorted(str(page.relative_to(ROOT).with_suffix("").as_posix()) for page in pages)
 
 
@@ -296,6 +302,8 @@ def test_every_mutant_still_fits_the_code():
     from registry import MUTANTS
 
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
+    for page in (ROOT / "README.md", ROOT / "docs" / "CHECKS.md"):
+        assert f" {len(MUTANTS)} classic mistakes" in page.read_text(), page
     table = (ROOT / "tests" / "mutants" / "README.md").read_text()
     for mutant in MUTANTS:
         (path,) = (ROOT / "vaejax").rglob(f"{mutant.module}.py")
@@ -305,3 +313,20 @@ def test_every_mutant_still_fits_the_code():
             source = source.replace(old, new)
         compile(source, mutant.name, "exec")
         assert f"| [{mutant.name}](" in table, f"{mutant.name}: run make mutants"
+
+
+def test_what_make_lab_shows_is_the_book_and_its_links_lead_somewhere():
+    """JupyterLab opens in chapters/ and sees nothing beside it: notebooks, and the clinic as a page."""
+    folder = ROOT / "chapters"
+    shown = [path for path in folder.rglob("*") if path.is_file() and not {".ipynb_checkpoints"} & set(path.parts)]
+    assert {path.relative_to(folder).as_posix() for path in shown if path.suffix != ".ipynb"} == {"clinic.md"}
+    assert {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."} == {
+        "answers",
+        "assignments",
+    }
+    for path in shown:
+        if path.parent in (folder, folder / "answers"):
+            for target in re.findall(r"\]\(([\w./-]+\.(?:ipynb|md))(?:#[\w=-]+)?\)", path.read_text(encoding="utf-8")):
+                place = (path.parent / target).resolve()
+                outside = "../tests/mutants/README.md"  # for those who look after the clinic
+                assert place.exists() and (place.is_relative_to(folder) or target == outside), f"{path.name}: {target}"

@@ -7,7 +7,13 @@ HEAD = """# Speed, beside the peers
 
 Written by one run of `make bench` (a row that `run.py --rows` measured again later is the later figure). {machine}.
 
-How to read it. A row is one problem, solved by all from the same start, to the same score (nats per example; "scores
+## In short
+
+{summary}
+
+## How to read it
+
+A row is one problem, solved by all from the same start, to the same score (nats per example; "scores
 agree" says so). *Step* is the median time of one step over the runs counted, with the spread, the ways taking turns;
 *ratio* is that time over ours. *Peak* is the share that the step's necessary matrix products take of the fastest
 matrix product measured on the same cores in the same process. *First* is a first whole fit with everything that is
@@ -50,12 +56,44 @@ def verdict(reached):
     return "reached" if reached else "missed"
 
 
+def summary(rows, results):
+    """A line for each problem: our step and that of the fastest peer, for each number of cores."""
+    counts = sorted({int(key.split()[1]) for key in of_rows(rows, results)})
+    heads = [f"{who}, {count} core{'s' * (count > 1)}" for count in counts for who in ("ours", "best peer")]
+    lines = [f"| step of | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    slower = more = longer = total = 0
+    for name in dict.fromkeys(key.split()[0] for key in of_rows(rows, results)):
+        cells = [f"{rows[name].title}, {rows[name].size}"]
+        for count in counts:
+            found = results.get(f"{name} {count}", {"failed": "not measured"})
+            if "failed" in found:
+                cells += ["failed", ""]
+                continue
+            ours, peers = found["ways"]["vaejax"], {w: of for w, of in found["ways"].items() if "vaejax" not in w}
+            best = min(peers, key=lambda way: statistics.median(peers[way]["times"]))
+            middle, theirs = statistics.median(ours["times"]), statistics.median(peers[best]["times"])
+            text = f"{digits(1000 * theirs)} ms, {best}: {float(f'{theirs / middle:.2g}'):g}x"
+            cells += [f"{digits(1000 * middle)} ms", text if theirs >= middle else f"**{text}**"]
+            slower, total = slower + (theirs < middle), total + 1
+            more += ours["added_mb"] > min(of["added_mb"] for of in peers.values())
+            longer += ours["first_call"] > min(of["first_call"] for of in peers.values())
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + (
+        f"\n\nThe best peer is the fastest, and before the x stands how many times as long it takes. In bold, where it "
+        f"is faster: {slower} of {total}. In {more} of {total} a peer needs less memory, in {longer} its first fit is "
+        "done sooner."
+    )
+
+
+def of_rows(rows, results):
+    """The keys of the results that are rows, "name cores", in their order."""
+    keys = [key for key in results if key not in ("quality", "start")]
+    return sorted(keys, key=lambda key: (list(rows).index(key.split()[0]), key))
+
+
 def write(path, rows, results, machine):
-    lines = [HEAD.format(machine=machine)]
-    for key in sorted(
-        (key for key in results if key not in ("quality", "start")),
-        key=lambda key: (list(rows).index(key.split()[0]), key),
-    ):
+    lines = [HEAD.format(machine=machine, summary=summary(rows, results))]
+    for key in of_rows(rows, results):
         (name, cores), found = key.split(), results[key]
         row, cores = rows[name], int(cores)
         lines.append(f"## {row.title}, {row.size}, {cores} core{'s' * (cores > 1)}\n\n")

@@ -48,7 +48,7 @@ PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
     "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
     "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/answers/*.ipynb",
-    "docs/figures/*.png", "docs/INSTALL.md", "tests/coverage.csv",
+    "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "docs/SCALING.md", "tests/coverage.csv",
 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def handout(folder=COURSE):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
     for name, path in release(folder).items():
-        copy = target / "problem_sets" / name / path.name
+        copy = target / "chapters" / "problem_sets" / name / path.name
         copy.parent.mkdir(parents=True)
         shutil.copyfile(path, copy)
     return target, Path(shutil.make_archive(str(target), "zip", target))

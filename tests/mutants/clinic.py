@@ -1,4 +1,4 @@
-"""The table of mutants turned round: from what you see to what may be wrong. Writes docs/CLINIC.md.
+"""The table of mutants turned round: from what you see to what may be wrong. Writes chapters/clinic.md.
 
     python tests/mutants/clinic.py
 
@@ -14,7 +14,7 @@ from registry import MUTANTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-CLINIC = ROOT / "docs" / "CLINIC.md"
+CLINIC = ROOT / "chapters" / "clinic.md"
 
 
 class Symptom(NamedTuple):
@@ -180,7 +180,7 @@ def page():
     lines = [HEAD, *(f"- [{symptom.title}](#{anchor(symptom.title)})\n" for symptom in SYMPTOMS)]
     for title, ask, (notebook, cell), causes in SYMPTOMS:
         lines.append(f"\n## {title}\n\n**Measure first.** {ask}\n\n")
-        lines.append(f"**Read.** [{notebook}, cell `{cell}`](../chapters/{notebook}.ipynb#cell-id={cell})\n\n")
+        lines.append(f"**Read.** [{notebook}, cell `{cell}`]({notebook}.ipynb#cell-id={cell})\n\n")
         lines.append("| what may be wrong | noticed by |\n|---|---|\n")
         for name in causes.split():
             mistake = by_name[name].mistake.replace("|", "\\|")
@@ -190,5 +190,4 @@ def page():
 
 
 if __name__ == "__main__":
-    CLINIC.parent.mkdir(exist_ok=True)
     CLINIC.write_text(page())

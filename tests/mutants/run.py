@@ -125,7 +125,7 @@ the unit tests are noticed by them, {short} by `make test` alone; of {seen} that
 {chapters}. {total} are registered.
 
 Is your own program wrong? Find the sentence that could be yours, and copy the check that found it. Or start from what
-you see: each name leads to its symptom in the [clinic](../../docs/CLINIC.md).
+you see: each name leads to its symptom in the [clinic](../../chapters/clinic.md).
 
 """
 
@@ -146,7 +146,7 @@ def write_table(results):
                 chapter = (found["chapters"] or survived) if "chapters" in found else "*not run*"
                 mistake = mutant.mistake.replace("|", "\\|")
                 test = (found["tests"] or "**none**") if "tests" in found else "*not run*"
-                place = f"../../docs/CLINIC.md#{anchor(symptom_of()[mutant.name].title)}"
+                place = f"../../chapters/clinic.md#{anchor(symptom_of()[mutant.name].title)}"
                 lines.append(f"| {mistake} | [{mutant.name}]({place}) | {test} | {chapter} |\n")
         lines.append("\n")
     (HERE / "README.md").write_text("".join(lines).rstrip("\n") + "\n")
