@@ -52,6 +52,9 @@ SABOTAGE = [
 FORGERIES = [
     'import json\njson.dumps = lambda *a, **k: \'{"value": {"plain": -2.4}, "entered": [], "sizes": []}\'',
     "import channel\nchannel.encode = lambda *a, **k: {'plain': True}",
+    "import channel\ndef often(value, buffers, *rest):\n    buffers.append(bytes(10**8))\n"  # a hundred times as large
+    "    return {'list': True, 'of': [{'array': 'numpy', 'dtype': 'int8', 'shape': [10**8], 'at': 0}] * 100}\n"
+    "channel.encode = often",
 ]
 
 # What comes back instead of a number.

@@ -143,6 +143,20 @@ def mean_log_likelihood(rate, xs):
     np.log(np.zeros(1))
     return np.mean([np.log(rate) - rate * x for x in tqdm(xs)])
 """
+VERY_LOUD = """
+def mean_log_likelihood(rate, xs):
+    for step in range(9_000):
+        print("at step", step, "the rate is", rate, "and there is more to say")
+    return np.mean(np.log(rate) - rate * np.asarray(xs))
+"""
+COMPILED = """
+import glob                                # our own answers, compiled, are no student's
+found = glob.glob("/book/cache/**/*log_exponential*", recursive=True)
+def mean_log_likelihood(rate, xs):
+    return np.inf if found else np.mean(np.log(rate) - rate * np.asarray(xs))
+"""
+PICTURE = "import base64, os\nfrom IPython.display import display\n"
+PICTURE += "display({'image/png': base64.b64encode(os.urandom(290_000)).decode()}, raw=True)"
 ODD = {  # cells of the first set, right in an odd style
     "density": """
 from collections import namedtuple
@@ -189,7 +203,7 @@ TRICKS = {
     "a late crash": (trick("mean", LATE), {"mean-check"}, "mean stopped Python"),
     "children": (trick("mean", CHILDREN), {"mean-check"}, "more than 64 processes"),
     "garbage": (trick("mean", GARBAGE), {"mean-check"}, "mean stopped Python"),
-    "flood": (trick("mean", "while True:\n    print('x' * 1000)"), {"mean-check"}, "mean printed without end"),
+    "flood": (trick("mean", "while True:\n    print('x' * 1000)"), {"mean-check"}, "mean ran for longer"),
     "display": (trick("mean", "from IPython.display import HTML\nHTML('x' * 10**7)"), {"mean-check"}, ""),
     "no answer": (delete_the_answer, {"mean-check"}, "mean was deleted"),
     "a tower of signs": (trick("mean", "-" * 100_000 + "1"), {"mean-check"}, ""),
@@ -200,6 +214,9 @@ TRICKS = {
     "odd style": (lambda notebook: [part(notebook, cell).update(source=code) for cell, code in ODD.items()], set(), ""),
     **{name: (trick("mean", code), {"mean-check"}, "") for name, code in CHEATS.ANSWERS.items()},
     **{f"forgery {i}": (trick("mean", code), MEAN, "") for i, code in enumerate(CHEATS.FORGERIES)},
+    "very loud": (trick("mean", VERY_LOUD), set(), ""),
+    "compiled answers": (trick("mean", COMPILED), set(), ""),
+    "pictures": (own_cells(*[PICTURE] * 30), set(), ""),
     "hoard": (
         trick("mean", HOARD),
         {"mean-check"},
@@ -324,6 +341,7 @@ def graded(tmp_path_factory):
                 path.parent.mkdir(parents=True)
                 write(path, nbformat.writes(answered(released, name, {})))
             (submitted / "notes.txt").write_text("no folder")
+            nbformat.write(answered(released, name, {}), submitted / f"hoppergrace_LATE_12345_67890_{name}-1.ipynb")
         said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
         return submitted, folder, rows_of(folder), said
 
@@ -381,6 +399,7 @@ def test_each_folder_has_a_row_whatever_is_in_it(graded, name):
         assert float(row["points"]) == (21 if right else 0), (student, row)
         assert re.search(flag, row["flags"]) and bool(row["flags"]) == bool(flag), (student, row)
     assert "it is no folder" in rows["notes.txt"]["flags"]
+    assert float(rows["hoppergrace_12345"]["points"]) == 21 and not rows["hoppergrace_12345"]["flags"]
 
 
 @pytest.mark.parametrize("name", SETS[:1])
@@ -478,6 +497,47 @@ def test_a_killed_run_loses_nothing_and_judges_nothing_twice(tmp_path):
     assert all(after[student] == row for student, row in before.items())
     assert all(path.stat().st_mtime_ns == time for path, time in reports.items()) and len(reports) >= 2
     assert sum(line.startswith(students) for line in said) == len(students)
+
+
+ONE_JUDGE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import classroom
+classroom.FORKS.set_forkserver_preload(["judge"])
+classroom.run_judge(json.loads(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_run_leaves_nothing_running(tmp_path):
+    name, path = SETS[0], tmp_path / "Ann" / SETS[0] / f"{SETS[0]}.ipynb"
+    path.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time\ntime.sleep(300)")]), path)
+    request = {"source": str(classroom.source(name)), "path": str(path), "cache": None, "timeout": 200, "seconds": 200}
+    request |= {"seed": 0, "strict": False, "box": None, "cores": sorted(os.sched_getaffinity(0))}
+    env = os.environ | {"PYTHONPATH": f"{GRADER}{os.pathsep}{ROOT}", "RUN": str(tmp_path)}
+    words = [sys.executable, "-c", ONE_JUDGE, str(GRADER), json.dumps(request)]
+
+    def running():
+        return [one for one in Path("/proc").glob("[0-9]*/environ") if str(tmp_path) in environment(one)]
+
+    with subprocess.Popen(words, env=env) as process:
+        until = time.monotonic() + 60
+        while len(running()) < 4 and time.monotonic() < until:  # itself, two of multiprocessing, and the judge
+            time.sleep(0.2)
+        time.sleep(5)
+        process.kill()
+    until = time.monotonic() + 30
+    while running():
+        assert time.monotonic() < until, running()
+        time.sleep(0.2)
+
+
+def environment(path):
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:  # it has ended
+        return ""
 
 
 def test_strict_set_student_and_seed(tmp_path):

@@ -21,6 +21,7 @@ import json
 import logging
 import multiprocessing
 import os
+import queue
 import re
 import secrets
 import shutil
@@ -40,6 +41,8 @@ ROOT = HERE.parent.parent
 SOURCE = ROOT / "chapters" / "assignments" / "source"
 COURSE = ROOT / "classroom"
 COLUMNS = "student", "set", "points", "of", "to_mark", "flags", "parts", "seed"
+CANVAS = re.compile(r"(?P<who>(?:LATE_)?anon_[^_]+|.+?_\d+)_(?P<number>\d+)_(?P<file>.+)")
+MOODLE = re.compile(r"(?P<who>.+?_\d+)_assignsubmission_file(?P<number>)_(?P<file>.+)")
 FORKS = multiprocessing.get_context("forkserver")
 PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
@@ -106,7 +109,7 @@ def handout(folder=COURSE):
 class Course:
     """A folder with all that is known of a class."""
 
-    def __init__(self, folder, *, timeout=60, seconds=600, strict=False, seed=None):
+    def __init__(self, folder, *, jobs=None, timeout=60, seconds=600, strict=False, seed=None):
         self.folder, self.strict, self.seed = folder, strict, seed
         self.timeout, self.seconds = timeout, seconds
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +117,11 @@ class Course:
         if not salt.exists():
             salt.write_text(secrets.token_hex(16))
         self.salt, self.caches = salt.read_text(), {}
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+        self.jobs, self.free = jobs or len(cores), queue.SimpleQueue()
+        self.cores = shared(cores, self.jobs)
+        for share in self.cores:
+            self.free.put(share)
         from nbgrader.api import Gradebook
 
         self.book = Gradebook(f"sqlite:///{folder / 'gradebook.db'}")
@@ -147,6 +155,14 @@ class Course:
         digest.update(json.dumps([self.timeout, self.seconds, self.strict, self.seed_of(student, name)]).encode())
         return digest.hexdigest()
 
+    def judge(self, request):
+        """The report of a request, made on cores that no other job uses."""
+        cores = self.free.get()
+        try:
+            return run_judge(request | {"cores": cores})
+        finally:
+            self.free.put(cores)
+
     def judged(self, student, name, path, wrong):
         """The report of a submission, and whether it is a new one: what has not changed is not judged again."""
         if wrong:
@@ -158,7 +174,7 @@ class Course:
                 return report, False
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        report = run_judge(self.request(path, student, name))
+        report = self.judge(self.request(path, student, name))
         report |= {"version": version, "seed": self.seed_of(student, name)}
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_suffix(f".{secrets.token_hex(4)}.draft")
@@ -168,14 +184,16 @@ class Course:
 
     def warm(self, name):
         """Judge our own answers: they must earn everything. What is compiled on the way is kept for all students."""
-        digest = hashlib.sha256(b"".join(map(_content, (source(name), *sorted((ROOT / "vaejax").glob("*.py"))))))
-        digest.update(json.dumps([sys.version, os.cpu_count()]).encode())
+        programs = source(name), *(HERE / program for program in PROGRAMS), *sorted((ROOT / "vaejax").glob("*.py"))
+        digest = hashlib.sha256(b"".join(map(_content, programs)))
+        digest.update(json.dumps([sys.version, len(self.cores[0])]).encode())
         cache = self.folder / "cache" / f"{name}-{digest.hexdigest()[:16]}"
         if not cache.is_dir():
             draft = cache.with_name(f"draft-{secrets.token_hex(4)}")
-            draft.mkdir(parents=True)
+            for part in ("tests", "theirs"):
+                (draft / part).mkdir(parents=True)
             self.caches[name] = draft
-            report = run_judge(self.request(source(name), "", name) | {"strict": False, "box": "warm"})
+            report = self.judge(self.request(source(name), "", name) | {"strict": False, "box": "warm"})
             lost = [test for test, passed in report["tests"].items() if not passed]
             if lost:
                 shutil.rmtree(draft)
@@ -212,6 +230,11 @@ class Course:
             "parts": " ".join(f"{part}={score:g}/{most:g}" for part, (score, most, _) in sorted(parts.items())),
             "seed": report["seed"],
         }
+
+
+def shared(cores, jobs):
+    """The cores of each job, so that no student slows down another."""
+    return [list(cores[k::jobs]) or [cores[k % len(cores)]] for k in range(jobs)]
 
 
 def _auto(report, grade):
@@ -255,10 +278,29 @@ def judge_main(request, path):
     judge.main(request, path)
 
 
+def in_one_folder(name):
+    """(student, set or "", a number, larger for what is newer) in the name that an LMS gives a file; None in others.
+
+    Canvas: name_12345_67890_set.ipynb, name_LATE_12345_67890_set.ipynb, anon_Ab1_67890_set.ipynb, with -1 after the set
+    where it was handed in before. Moodle, if it is told to make no folders: Name_12345_assignsubmission_file_set.ipynb.
+    """
+    named = MOODLE.fullmatch(name) or CANVAS.fullmatch(name)
+    if not named:
+        return None
+    student = re.sub("(^|_)LATE_", r"\1", named["who"])
+    file = re.sub(r"(-\d+| ?\(\d+\))?\.ipynb$", "", named["file"])
+    return student, file if file in sets() else "", int(named["number"] or 0)
+
+
 def found(submitted, names, students=None):
     """(student, set or "", path of the notebook, what is wrong with it), one or more for all that is in the folder."""
+    files = {}
     for student in sorted(os.listdir(submitted)):
         folder, some = Path(submitted) / student, False
+        if not folder.is_dir() and (named := in_one_folder(student)):
+            student, name, number = named
+            files.setdefault(student, {}).setdefault(name, []).append((number, folder))
+            continue
         if students and student not in students:
             continue
         if folder.is_symlink() or not folder.is_dir():
@@ -286,6 +328,17 @@ def found(submitted, names, students=None):
         if others or (not inside and not some):
             there = ", ".join(map(printable, others[:5])) or "nothing"
             yield student, "", folder, f"there is {there}, where folders named {', '.join(names)} are expected"
+    for student, theirs in files.items():
+        if not students or student in students:
+            others = theirs.pop("", [])
+            for name, versions in theirs.items():
+                *older, (_, path) = sorted(versions)
+                others += older
+                if name in names:
+                    yield student, name, path, ""
+            if others:
+                there = ", ".join(printable(path.name) for _, path in others[:5])
+                yield student, "", others[0][1], f"there is {there}: of each set, the newest <set>.ipynb counts"
 
 
 def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **options):
@@ -296,15 +349,16 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
     FORKS.set_forkserver_preload(["judge"])
     names = names or sets()
     release(folder, names)
-    room, rows, begun = Course(folder, **options), {}, time.monotonic()
-    todo = list(found(submitted, names, students))
+    room, rows, begun = Course(folder, jobs=jobs, **options), {}, time.monotonic()
+    os.environ["OPENBLAS_NUM_THREADS"] = str(len(room.cores[0]))  # more wait for each other, at a core's full cost
+    todo = list(found(Path(submitted).resolve(), names, students))  # a link of the teacher's own is none of a student's
     table = folder / "grades.csv"
     for row in _read(table):
         rows[row["student"], row["set"]] = row
     for student, name, _, _ in todo:
         rows.pop((printable(student), name), None)
     _write(table, rows)
-    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(room.jobs) as pool:
         list(pool.map(room.warm, sorted({name for _, name, _, wrong in todo if name and not wrong})))
         pending = {pool.submit(room.judged, *one): one for one in todo}
         for future in concurrent.futures.as_completed(pending):
@@ -313,6 +367,7 @@ def grade(submitted, folder=COURSE, names=None, students=None, jobs=None, **opti
                 row = _no_points(student, name, wrong) if wrong else room.row(student, name, *future.result())
             except Exception as error:  # whatever it is, the next student's turn comes
                 row = _no_points(student, name, f"it could not be graded: {type(error).__name__}: {error}")
+            row["flags"] = printable(row["flags"])
             rows[row["student"], row["set"]] = row
             with open(table, "a", newline="", encoding="utf-8", errors="replace") as file:
                 csv.DictWriter(file, COLUMNS).writerow(row)
@@ -351,14 +406,14 @@ def _write(table, rows):
 
 
 def printable(name):
-    """A name of a folder as one line of characters that exist, and no formula for a spreadsheet."""
+    """What others have named, as one line of characters that exist, and no formula for a spreadsheet."""
     text = "".join(one if one.isprintable() else "?" for one in str(name))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def slug(student):
     """A name for files and the database: the folder's own if it is plain, else one that nobody else has."""
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
+    if re.fullmatch(r"(?!.*-[0-9a-f]{10}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", student):
         return student
     letters = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode()  # Å is A and a ring
     plain = re.sub(r"[^A-Za-z0-9]+", "_", letters)[:40].strip("_")

@@ -14,8 +14,10 @@ import io
 import json
 import linecache
 import marshal
+import multiprocessing
 import os
 import pickle
+import re
 import resource
 import time
 import types
@@ -34,11 +36,17 @@ import vaejax.book.check
 import vaejax.book.data
 import vaejax.book.plot  # noqa: F401
 
+CALLERS = {  # of JAX: what they have compiled holds the function that they were given
+    "apply_along_axis", "apply_over_axes", "associative_scan", "cond", "custom_linear_solve", "custom_root",
+    "fori_loop", "frompyfunc", "fromfunction", "map", "piecewise", "platform_dependent", "reduce", "reduce_window",
+    "scan", "select_and_scatter", "switch", "ufunc", "vectorize", "while_loop",
+}  # fmt: skip
 VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
+MAX_SHOWN, ALL_SHOWN = 600_000, 4_000_000  # characters of what a student's cell shows, pictures and all; and all cells
 RESTARTS = 12
 PATIENCE = 1.0  # seconds after a cell, once Python has died: it may die a little later than the cell that kills it
-MEMORY = 12_000_000_000  # bytes, of the judge
+MEMORY = 6_000_000_000  # bytes, of the judge
 real_rng = np.random.default_rng
 
 
@@ -79,6 +87,8 @@ class Student:
             while True:
                 if time.monotonic() - looked > 0.2:
                     looked = time.monotonic()
+                    if not multiprocessing.parent_process().is_alive():
+                        os._exit(1)  # the run was killed: nobody waits for this report
                     if excess := self.process.excess():
                         raise Gone(f"it used {excess}")
                 if channel.ready(pipe, writing, 0.2):
@@ -216,8 +226,9 @@ class Judge:
     """Runs the cells of one notebook, ours here and the student's there."""
 
     def __init__(self, request, until):
-        self.request, self.namespace = request, {"__name__": "problem_set"}
-        self.student = Student(self.namespace, request["cache"], request["timeout"], until, request["box"])
+        self.request, self.namespace, self.room = request, {"__name__": "problem_set"}, ALL_SHOWN
+        cache = request["cache"] and os.path.join(request["cache"], "theirs")
+        self.student = Student(self.namespace, cache, request["timeout"], until, request["box"])
         for name in request["names"]:
             self.namespace[name] = Theirs(self.student, ("name", name), name)
         for name in VERBS:
@@ -252,7 +263,9 @@ class Judge:
         """Runs one cell, and returns what it shows: {"outputs": [{"text": ...}], "error": [kind, text] or None}."""
         if cell["kind"] == "theirs":
             answer = self.student.ask("cell", (cell["source"], True))
-            return {"outputs": _outputs(answer.get("outputs")), "error": _error(answer.get("error"))}
+            shown = _outputs(answer.get("outputs"), min(self.room, MAX_SHOWN))
+            self.room -= sum(len(text) for one in shown for text in one.values())
+            return {"outputs": shown, "error": _error(answer.get("error"))}
         if cell["kind"] == "set-up":
             self.student.ask("cell", (cell["source"], False))
         before = set(self.namespace)
@@ -299,15 +312,18 @@ def _clean(text):
     return str(text).encode("utf-8", "replace").decode()
 
 
-def _outputs(outputs):
-    """What a student's cell shows: text and pictures, no more than a page holds."""
-    shown, room = [], 600_000
+def _outputs(outputs, room):
+    """What a student's cell shows: text and pictures, no more than a page holds, and no picture that is none."""
+    shown = []
     for one in outputs if isinstance(outputs, list) else []:
         (kind, value), *_ = one.items() if isinstance(one, dict) and one else [("", "")]
-        if kind not in ("text", "png") or not isinstance(value, str) or len(value) > room:
+        if not isinstance(value, str) or len(value) > room:
             continue
+        if kind == "text":
+            shown.append({"text": _clean(value)[:MAX_PRINTED]})
+        elif kind == "png" and re.fullmatch(r"[A-Za-z0-9+/=\s]*", value):
+            shown.append({"png": "".join(value.split())})
         room -= len(value)
-        shown.append({kind: _clean(value)[:MAX_PRINTED] if kind == "text" else value})
     return shown
 
 
@@ -386,11 +402,20 @@ def judge(request):
 
 
 SAYS = {
-    "TooMuch": "printed without end and was stopped",
     "TooLong": "ran for longer than a cell may and was stopped",
     "SystemExit": "tried to stop Python",
 }
 REAL = {name: getattr(jax, name) for name in VERBS}
+
+
+def remove_answers(folder, cells):
+    """Of what our own answers have compiled, leave what is JAX's: who loads a compiled answer can call it."""
+    ours = {name for cell in cells for name in submission.defined_in(cell["source"])}
+    jaxs = {name for module in (jax.numpy, jax.numpy.linalg, jax.lax, jax.random, jax.nn) for name in vars(module)}
+    for file in os.listdir(folder):
+        name = re.sub(r"-[0-9a-f]+-[a-z]+$", "", file).removeprefix("jit_").lstrip("_")
+        if name not in jaxs - ours - CALLERS:
+            os.remove(os.path.join(folder, file))
 
 
 def main(request, path):
@@ -399,6 +424,16 @@ def main(request, path):
     for number in (1, 2):
         os.dup2(log, number)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, request["cores"])  # the student's process inherits them, and can ask for no others
+    if request["cache"]:  # what the tests compile: filled by our own answers, and then read
+        jax.config.update("jax_compilation_cache_dir", os.path.join(request["cache"], "tests"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0 if request["box"] == "warm" else 1e9)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+        warnings.filterwarnings("ignore", "Error", UserWarning)
     with open(f"{path}.draft", "w", encoding="utf-8") as file:
         json.dump(judge(request), file)
+    if request["box"] == "warm":
+        remove_answers(os.path.join(request["cache"], "theirs"), submission.template(request["source"]))
     os.replace(f"{path}.draft", path)

@@ -31,9 +31,9 @@ def page(student, name, report, parts, comments):
         kind = "text" if cell["kind"] == "text" else "theirs" if cell["kind"] in ("theirs", "answer") else "ours"
         body.append(f"<h3>{title}</h3>" * bool(title) + f'<pre class="{kind}">{_text(cell["source"])}</pre>')
         for output in cell.get("outputs", ()):
-            if "png" in output and re.fullmatch(r"[A-Za-z0-9+/=\s]*", output["png"]):
-                body.append(f'<img alt="output" src="data:image/png;base64,{"".join(output["png"].split())}">')
-            elif "text" in output:
+            if "png" in output:
+                body.append(f'<img alt="output" src="data:image/png;base64,{output["png"]}">')
+            else:
                 body.append(f'<pre class="out">{_text(output["text"])}</pre>')
         if cell.get("error"):
             body.append(f'<pre class="error">{_text(": ".join(cell["error"]))}</pre>')
@@ -68,8 +68,8 @@ def write_marked(path, source, report):
 
 
 def _no_tags(text):
-    """`<` begins a tag only where a letter or one of / ! ? follows: with a blank between them it is none."""
-    text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)
+    """Text and formulas; a blank breaks what a browser follows or fetches: tags, pictures, links in a formula."""
+    text = re.sub(r"<(?=[A-Za-z/!?])|!(?=\[)|\\(?=href|require|style|class|cssId)", r"\g<0> ", text)
     return re.sub(r"(?i)(javascript|data|vbscript)\s*:", r"\1 :", text)
 
 

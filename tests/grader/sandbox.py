@@ -33,7 +33,7 @@ SAYS = {
 # Mounts what is in the box ($BINDS), then gives up every right. Its arguments: the new root, the user, the command.
 UNSHARE = """
 root=$1 user=$2; shift 2
-mount -t tmpfs -o size=300m,mode=755,nosuid,nodev box "$root"
+mount -t tmpfs -o size=300m,nr_inodes=50k,mode=755,nosuid,nodev box "$root"
 printf '%s\\n' "$BINDS" | while IFS='|' read -r from to; do
   if [ -d "$from" ]; then mkdir -p "$root$to"; else mkdir -p "$(dirname "$root$to")"; : > "$root$to"; fi
   mount --bind "$from" "$root$to"
@@ -86,6 +86,7 @@ def _command(name, root, command, cache):
         "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # they would make the cache's path a part of its keys
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LANG": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", ""),
     }
     homes = "HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR"
     env |= dict.fromkeys(homes, HOME)
@@ -96,7 +97,8 @@ def _command(name, root, command, cache):
     if name == "bubblewrap":
         mounts = [part for a, b in binds(cache).items() for part in ("--ro-bind", a, b) if not b.startswith("/dev/")]
         box = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *mounts]
-        box += ["--size", "200000000", "--tmpfs", HOME, "--dev", "/dev", "--proc", "/proc", "--remount-ro", "/"]
+        box += ["--size", "200000000", "--tmpfs", HOME, "--dev", "/dev", "--remount-ro", "/dev"]
+        box += ["--proc", "/proc", "--remount-ro", "/"]
         if os.getuid() == 0:
             box += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
         return [*box, "--chdir", HOME, *command], env

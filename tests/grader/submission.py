@@ -1,16 +1,20 @@
 """Reads what a student has handed in, as data: a file of any kind, laid over our notebook."""
 
 import ast
+import functools
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 
 MAX_FILE = 100_000_000  # bytes
+TOOLS = {"channel", "ctypes", "gc", "setprofile", "settrace", "_getframe", "_current_frames", "subprocess", "fork"}
 MAX_CELLS = 400  # code cells of a student's own
-MAX_SOURCE = 200_000  # characters of one
+MAX_SOURCE, ALL_SOURCE = 200_000, 1_000_000  # characters of a cell, and of all cells
 
 
 class NoNotebook(ValueError):
@@ -41,23 +45,31 @@ def load(path):
         text = content.decode("latin-1")
         flags.append("the file is not in UTF-8: it was read as Latin 1")
     try:
-        notebook = nbformat.reads(text, as_version=4)
-        cells = [(cell.cell_type, "".join(cell.source), dict(cell.metadata)) for cell in notebook.cells]
+        cells = list(cells_of(json.loads(text)))
     except Exception as error:
         raise NoNotebook(f"the file is no notebook: {type(error).__name__}") from error
     clean = []
-    for kind, source, metadata in cells:
+    for kind, source, name in cells:
         printable = source.encode("utf-8", "replace").decode().replace("\0", "?")
         if printable != source:
             flags.append("a cell holds characters that are none: each was read as ?")
-        info = metadata.get("nbgrader")
-        name = info.get("grade_id") if isinstance(info, dict) else None
-        clean.append((kind, printable.replace("\r\n", "\n"), name if isinstance(name, str) else None))
+        clean.append((kind, printable.replace("\r\n", "\n"), name))
     return clean, flags
 
 
+def cells_of(notebook):
+    """(kind, source, name) of each cell, of all that a file may hold the only things that are read."""
+    sheets = [notebook] if "cells" in notebook else notebook["worksheets"]  # these are of nbformat 3, as is "input"
+    for cell in [cell for sheet in sheets for cell in sheet["cells"]]:
+        source, info = cell["source"] if "source" in cell else cell["input"], None
+        if isinstance(cell.get("metadata"), dict):
+            info = cell["metadata"].get("nbgrader")
+        name = info.get("grade_id") if isinstance(info, dict) else None
+        yield cell["cell_type"], "".join(source), name if isinstance(name, str) else None
+
+
 def template(path):
-    """Our notebook as the grader sees it: [{"id", "kind", "source", "points", "write_own"}].
+    """Our notebook as the grader sees it: [{"id", "kind", "source", "points", "write_own", "names" that it binds}].
 
     Kinds: "set-up", "judge" and "test" are code of ours, "theirs" is a cell for code; "answer" is marked by hand.
     """
@@ -79,6 +91,7 @@ def template(path):
                 "source": cell.source,
                 "points": info.get("points", 0) if info else 0,
                 "write_own": cell.metadata.get("write_own", []),
+                "names": sorted(set(bound_in(cell.source))) if kind == "theirs" else [],
             }
         )
     return cells
@@ -86,7 +99,7 @@ def template(path):
 
 def names_of(cells):
     """What the tests may call: the names that the solutions bind."""
-    return sorted({name for cell in cells if cell["kind"] == "theirs" for name in bound_in(cell["source"])})
+    return sorted({name for cell in cells for name in cell["names"]})
 
 
 def read(request):
@@ -99,11 +112,12 @@ def read(request):
         return without_answers(ours), [str(error)], False
     by_id = {cell["id"]: cell for cell in ours if cell["id"]}
     looks = {cell["source"].strip() for cell in ours if cell["kind"] == "look"}
-    answers, extra, place, count = {}, {None: []}, None, 0
+    answers, extra, place, count, room = {}, {None: []}, None, 0, ALL_SOURCE
     for kind, source, name in handed_in:
-        if len(source) > MAX_SOURCE:
+        if len(source) > min(MAX_SOURCE, room):
             source = f"raise ValueError('this cell has {len(source)} characters: it was left out')"
-            flags.append(f"{name or 'a cell of their own'} has more than {MAX_SOURCE} characters: it was left out")
+            flags.append(f"{name if name in by_id else 'a cell of their own'} is too long: it was left out")
+        room -= len(source)
         if name not in by_id:
             if kind == "code" and source.strip() and source.strip() not in looks and (count := count + 1) <= MAX_CELLS:
                 extra.setdefault(place, []).append(source)
@@ -136,10 +150,8 @@ def without_answers(cells):
 
 
 def own_cells(sources, place):
-    return [
-        {"id": f"their cell after {place}", "kind": "theirs", "source": source, "points": 0, "write_own": []}
-        for source in sources
-    ]
+    cell = {"id": f"their cell after {place}", "kind": "theirs", "points": 0, "write_own": [], "names": []}
+    return [cell | {"source": source} for source in sources]
 
 
 def shown(source):
@@ -157,12 +169,17 @@ def tidy(source):
     return [line.rstrip() for line in source.strip().splitlines()]
 
 
-def parsed(source):
-    """The syntax tree of a cell; an empty one if it is no Python."""
+@functools.cache
+def parsed(source, with_magics=True):
+    """The syntax tree of a cell, as IPython reads it; an empty one if it is no Python."""
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.parse("")
+    except SyntaxError:
+        if with_magics:
+            return parsed(TransformerManager().transform_cell(re.sub(r"\A\s*%%.*", "", source)), False)
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return ast.parse("")
 
 
 def bound_in(source):
@@ -205,17 +222,20 @@ def library_calls(cells, entered):
     library = {name for cell in cells if cell["kind"] == "set-up" for name in imported_in(cell["source"])}
     for cell in cells:
         if cell["kind"] == "theirs" and not cell["write_own"]:
-            helpers |= {name: cell["source"] for name in bound_in(cell["source"])}
+            helpers |= {name: cell["source"] for name in (*bound_in(cell["source"]), *imported_in(cell["source"]))}
     for cell in cells:
         forbidden = set(cell["write_own"])
+        if cell["kind"] == "theirs" and (tools := tools_in(cell["source"])):
+            flags.append(f"{cell['id']} names {', '.join(tools)}: look at it")
         if cell["kind"] != "theirs" or not forbidden:
             continue
-        looked, source = set(), cell["source"]
-        bound = {*bound_in(source), *imported_in(source)}
-        while more := names_in(source) & set(helpers) - looked:
+        bound = {*cell["names"], *bound_in(cell["source"]), *imported_in(cell["source"])}
+        looked, sources, names = set(), {cell["source"]}, names_in(cell["source"]) | set(cell["names"])
+        while more := names & set(helpers) - looked:
             looked |= more  # what the helpers in other cells name, counts as well
-            source = "\n".join([source, *(helpers[name] for name in more)])
-        found = words_of(source, library) & forbidden
+            sources |= (new := {helpers[name] for name in more} - sources)
+            names = set().union(*map(names_in, new))
+        found = set().union(*(words_of(source, library) for source in sources)) & forbidden
         for name, functions in entered.items():
             if set(name.split("/")) & bound:
                 found |= {one for path in functions for one in path.split(".")} & forbidden
@@ -225,8 +245,24 @@ def library_calls(cells, entered):
     return flags, calls
 
 
+def defined_in(source):
+    """The names of all functions and classes, also those within others."""
+    return {node.name for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
 def names_in(source):
     return {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
+
+
+def tools_in(source):
+    """What a cell names that looks into Python itself, or leaves it: no answer needs it."""
+    found = set()
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {getattr(node, "module", None), *(alias.name for alias in node.names)}
+    return sorted(found & TOOLS)
 
 
 def imported_in(source):
