@@ -143,15 +143,19 @@ def epochs_of(schedule, num_draws):
     return EPOCHS[max(k for k in EPOCHS if k <= num_draws)]
 
 
-@cache
-def optimizer(schedule, epochs, steps_per_epoch):
+def rate(schedule, epochs, steps_per_epoch):
+    """The learning rate as a function of the step."""
     if schedule == "laptop":
         num_steps = epochs * steps_per_epoch
-        rate = optax.warmup_cosine_decay_schedule(0, 3e-3, min(1000, num_steps // 10), num_steps)
-        return optax.adam(rate, eps=1e-7)
+        return optax.warmup_cosine_decay_schedule(0, 3e-3, min(1000, num_steps // 10), num_steps)
     ends = np.cumsum([epochs for epochs, _ in STAGES])[:-1] * steps_per_epoch
-    rate = optax.join_schedules([optax.constant_schedule(rate) for _, rate in STAGES], ends.tolist())
-    return optax.adam(rate, b1=0.99, b2=0.999, eps=1e-4 / BATCH_SIZES["paper"])
+    return optax.join_schedules([optax.constant_schedule(rate) for _, rate in STAGES], ends.tolist())
+
+
+@cache
+def optimizer(schedule, epochs, steps_per_epoch):
+    b1, eps = (0.9, 1e-7) if schedule == "laptop" else (0.99, 1e-4 / BATCH_SIZES["paper"])
+    return optax.adam(rate(schedule, epochs, steps_per_epoch), b1=b1, b2=0.999, eps=eps)
 
 
 def nll_of_each(params, xs, num_samples, block=100):
