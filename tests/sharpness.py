@@ -44,6 +44,20 @@ EFFECTS = {  # (notebook, claim) -> an effect that no rule above finds, and what
     ("02_em_gaussian_mixture", "a parabola"): (1.4e-5, "the cubic term of log p itself"),
     ("05_nonlinear_gaussian", "densest at the inner end"): (0.8, "at the outer end, radius 1"),
     ("06_vae", "with one draw it is the bound"): (4.2, "with a thousand draws"),
+    ("appendix_a_labels_priors_halves", "finer and wider: the same log p(x, told its label)"): (
+        5,
+        "the lead that the section claims",
+    ),
+    ("appendix_a_labels_priors_halves", "and the same for the plain model"): (5, "the lead that the section claims"),
+    ("appendix_a_labels_priors_halves", "absorbed: the same log p"): (0.05, "the gain that the section claims"),
+    ("appendix_a_labels_priors_halves", "finer: the same log p with a prior"): (
+        0.05,
+        "the gain that the section claims",
+    ),
+    ("appendix_a_labels_priors_halves", "finer and wider: the same for the halves of threes"): (
+        2.3,
+        "log 10, the most that a label is worth",
+    ),
 }
 WIDE = {  # (notebook, claim) -> why its tolerance may be above a fifth of the effect
     ("04_linear_gaussian", "a share L / D of the speckle is on the plane"): (
