@@ -17,6 +17,7 @@ def measured(source, **names):
         ("check.check_close('a flat function', np.ones(20), 10 + np.eye(20)[0], atol=0.5)", 0.5, 0.95),
         ("check.check_close('with a mistake', 2, 2, atol=0.5, mistakes={'half?': 1.5})", 0.5, 0.5),
         ("check.check_mean('draws', np.arange(100) % 2, 0.5)", 6 * 0.5 / 99**0.5, 0.5),
+        ("check.check_mean('draws', np.arange(100) % 2 - 0.5, 0)", 6 * 0.5 / 99**0.5, 0.5 * (100 / 99) ** 0.5),
         ("check.check_bound('one gap of two', [1, 2], [1, 4], slack=0.1)", 0.1, 2),
         ("check.check_increasing('two steps', [0, 1, 5], slack=0.1)", 0.2, 5),
     ],
@@ -48,7 +49,7 @@ def test_a_wide_tolerance_needs_a_reason(monkeypatch):
     monkeypatch.setattr(sharpness, "WIDE", {})
     (complaint,) = sharpness.complaints(results)
     assert "about one: a tolerance of 0.5" in complaint
-    monkeypatch.setattr(sharpness, "WIDE", {("01", "about one"): "so it is"})
+    monkeypatch.setattr(sharpness, "WIDE", {"01": {"about one": "so it is"}})
     assert not list(sharpness.complaints(results))
     assert "so it is" in "".join(sharpness.table(results))
     (complaint,) = sharpness.complaints({"01": [known | {"tolerance": 0.1}]})
