@@ -54,6 +54,10 @@ EFFECTS = {  # notebook -> claim -> an effect that no rule above finds, and what
     "companion_misconceptions": {
         "no independent q is better": (0.036, "a mean of q a tenth off, where the noise is largest"),
     },
+    "side_roads": {
+        "with 4 pixels no pattern is new": (0.95, "with 64 pixels"),
+        "the third hardly anything": (0.55, "as much as the second"),
+    },
 }
 WIDE = {  # notebook -> claim -> why its tolerance may be above a fifth of the effect
     "05_nonlinear_gaussian": {
@@ -75,6 +79,12 @@ WIDE = {  # notebook -> claim -> why its tolerance may be above a fifth of the e
     "appendix_b_time_diffusion": {
         "in its own units its squared errors average to L = 2": "The walks are those of the picture; it tells 2 from "
         "1 and from 3.",
+    },
+    "side_roads": {
+        "by a few hundredths of a nat": "The medians of 1,000 splits scatter by 0.004; it tells a lead from none.",
+        "the second component gains about half a nat": "The means of ten splits scatter by 0.03.",
+        "the draws spread within and between the components": "The least of nine entries, 0.14; the largest is known "
+        "to a fiftieth.",
     },
 }
 
