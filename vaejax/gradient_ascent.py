@@ -55,8 +55,8 @@ def maximize(
             batches at a time are read, so they may be larger than memory; the shuffled order takes about 16 bytes for
             each example.
         key: a key from `jax.random.key`; the same key gives the same fit.
-        optimizer: from optax, for instance `optax.adam(1e-2)`; those that ask for the value as well, such as
-            `optax.lbfgs()`, get it. Static, too: another object compiles anew.
+        optimizer: from optax, for instance `optax.adam(1e-2)`, or `optax.MultiSteps` around one; those that ask for the
+            value as well, such as `optax.lbfgs()`, get it. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
         bound, num_samples: of a `LatentModel`, which bound is climbed, with how many draws; as in `mean_bound`.
