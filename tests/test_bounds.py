@@ -375,7 +375,7 @@ def test_a_decoder_of_the_wrong_shape_is_refused_by_name_of_the_shapes():
         return vj.densities.log_gaussian(x, jnp.ones(3) * z[0], jnp.ones(3))
 
     nodes = vj.grid_nodes(-jnp.ones(1), jnp.ones(1), 5)
-    with pytest.raises(ValueError, match=r"x has shape \(2,\), mean \(3,\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(2,\) and mean \(3,\)"):
         vj.elbo(log_joint, None, jnp.zeros(2), nodes)
 
 

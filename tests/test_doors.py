@@ -135,7 +135,7 @@ RIGHT = {
 
 WRONG = {
     "a batch to a density": (
-        lambda: d.log_gaussian(XS, np.zeros(2), np.ones(2)), "expected the same shape (D,); vmap over batches"
+        lambda: d.log_gaussian(XS, np.zeros(2), np.ones(2)), "and mean (2,): expected one shape (D,); vmap over batches"
     ),
     "one number to a density": (lambda: d.log_gaussian(1.0, 0.0, 1.0), "jnp.atleast_1d for a single number"),
     "deviations of another length": (

@@ -163,7 +163,7 @@ def check_gaussians(means, scale_tril):
     """ValueError unless these are finite, and the factors (..., D, D) lower, with a positive diagonal."""
     diagonal = np.diagonal(scale_tril, axis1=-2, axis2=-1)
     if not (np.isfinite(means).all() and np.isfinite(scale_tril).all() and (diagonal > 0).all()):
-        raise ValueError("params hold NaN, infinity or a flat covariance: expected a positive diagonal in scale_tril")
+        raise ValueError("params hold NaN, infinity or a singular factor: expected a positive diagonal in scale_tril")
     check_lower(scale_tril)
 
 
