@@ -57,13 +57,14 @@ def load(path, like):
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
+        MemoryError: the arrays of the file do not fit, or it is damaged where it says how large they are.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     path = _as_path(path)
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}  # the zip's own checksums are compared here
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
         raise
     except Exception as error:  # zip, npy and the parser of its headers have dozens, and nobody lists them
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
@@ -105,7 +106,7 @@ def _as_numpy(name, leaf):
         with contextlib.suppress(OverflowError), np.errstate(over="ignore"):
             kept = np.asarray(jnp.asarray(leaf))
             leaf = kept if kept.item() == leaf or leaf != leaf else leaf
-    if jnp.issubdtype(kind, jax.dtypes.prng_key):
+    if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
         advice = "a random key is saved as jax.random.key_data(key)"
     elif isinstance(leaf, np.ma.MaskedArray):
         advice = "a mask would be lost; save xs.filled(numpy.nan), or the data and the mask as two arrays"
