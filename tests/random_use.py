@@ -751,17 +751,18 @@ class MeanBound(Use):
     def setup(self, rng):
         self.chunk = [None, None, 1, 3, self.num, self.num + 5][rng.integers(6)]
         self.way = str(rng.choice(["as it is", "jit", "starts"]))
-        options = dict(bound=self.bound, num_samples=self.samples, chunk_size=self.chunk)
-        f = lambda params, xs, key: vj.mean_bound(self.case.model, params, xs, key, **options)
         if self.way != "as it is" and self.place in ("spread", "file"):
             self.place = "jax"
-        self.run = {"as it is": f, "jit": jax.jit(f)}.get(self.way)
-        if self.way == "starts":
-            twice = lambda tree: jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), tree)
-            self.run = lambda params, xs, key: jax.vmap(f, (0, None, None))(twice(params), xs, key)[1]
+
+    def mean_bound(self, params, xs, key):
+        options = dict(bound=self.bound, num_samples=self.samples, chunk_size=self.chunk)
+        return vj.mean_bound(self.case.model, params, xs, key, **options)
 
     def call(self, params, xs, key):
-        return self.run(params, xs, key)
+        if self.way == "starts":
+            twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params)
+            return jax.vmap(self.mean_bound, (0, None, None))(twice, xs, key)[1]
+        return (jax.jit(self.mean_bound) if self.way == "jit" else self.mean_bound)(params, xs, key)
 
     def reference(self, r, params, xs, key, dtype):
         each = [
@@ -779,8 +780,6 @@ class Slope(MeanBound):
         super().setup(rng)
         self.way, self.seed = "slope", int(rng.integers(2**31))
         self.place = "numpy" if self.place == "file" else self.place
-        options = dict(bound=self.bound, num_samples=self.samples, chunk_size=self.chunk)
-        self.run = jax.grad(lambda params, xs, key: vj.mean_bound(self.case.model, params, xs, key, **options))
 
     def direction(self, params):
         rng = np.random.default_rng(self.seed)
@@ -794,7 +793,7 @@ class Slope(MeanBound):
         return jax.tree.map(along, params)
 
     def call(self, params, xs, key):
-        slopes = self.run(params, xs, key)
+        slopes = jax.grad(self.mean_bound)(params, xs, key)
         pairs = zip(*map(jax.tree.leaves, (slopes, self.direction(params))), strict=True)
         return sum((np.asarray(g, float) * d)[d != 0].sum() for g, d in pairs)
 
@@ -837,7 +836,7 @@ class OnGrid(Use):
         self.low, self.high = np.float32(rng.random((2, self.case.latents)) * 2 + [[-3], [1]])
 
     def call(self, params, xs, key):
-        types = {leaf.dtype for leaf in jax.tree.leaves(params)} & {np.dtype(float)}
+        types = {np.asarray(leaf).dtype for leaf in jax.tree.leaves(params)} & {np.dtype(float)}
         low, high = (end.astype(*types or [np.float32]) for end in (self.low, self.high))
         return vj.log_likelihood_on_grid(self.case.model, params, xs, low=low, high=high, num_points=self.points)
 
@@ -947,7 +946,7 @@ class Types:
 
 
 def distance(got, exact, noisy, eps, of_examples):
-    """The largest distance of any number from the exact one, in units of rounding; None where the formula has none."""
+    """The largest distance of any number from the exact one, in units of rounding; NaN where rounding leaves none."""
     axes = tuple(range(1 if of_examples else 0, exact.ndim))
     with np.errstate(invalid="ignore"):
         moves = [np.where(n == exact, 0, np.abs(n - exact)).max(axes, keepdims=True, initial=0) for n in noisy]
@@ -955,7 +954,7 @@ def distance(got, exact, noisy, eps, of_examples):
     size = np.abs(np.where(finite, exact, 0)).max(axes, keepdims=True, initial=0)
     unit = np.maximum(np.max(moves, 0), eps * size) + np.zeros_like(exact)
     if not np.isfinite(unit[finite]).all() or np.isnan(exact).any():
-        return None
+        return np.nan
     if not (got == exact)[~finite].all():
         return np.inf
     off = np.abs(got - exact)[finite]
@@ -971,48 +970,151 @@ def draw(number):
     return rng, case, use, Types(rng, case, use)
 
 
-def attempt(number, draws=3):
-    """The largest distance of a case in units of rounding, and what kind of case it is."""
-    rng, case, use, types = draw(number)
-    kind = f"{type(use).__name__} of {type(case).__name__.removesuffix('Case')}"
+def arguments(rng, case, use, types):
+    """Parameters, examples and a key in their types."""
+    params, xs = case.values(rng, use.num)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf).astype(types.params), params)
+    if isinstance(params, dict):  # a log_joint of a reader's own reads them by a tracer, as numpy's arrays cannot be
+        params = jax.tree.map(jnp.asarray, params)
+    is_float = jnp.issubdtype(types.xs, jnp.floating)
+    return params, (xs if is_float else xs.round()).astype(types.xs), use.key(rng)
+
+
+def as_double(leaf):
+    """The number that JAX makes of an entry."""
+    return np.asarray(leaf).astype(jax.dtypes.canonicalize_dtype(leaf.dtype)).astype(float)
+
+
+def compare(use, types, params, xs, key, got):
+    """The largest distance of any number that came back, in units of rounding."""
+    finest = types.finest()
+    rounding = finest if isinstance(use, EM) else types.of_params()
+    inputs = *jax.tree.map(as_double, (params, xs)), key, finest
+    found = [use.reference(Rounding(dtype, i), *inputs) for i, dtype in enumerate([None, *[rounding] * RUNS])]
+    exact, *noisy = map(jax.tree.leaves, found)
     worst = 0.0
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(jax.enable_x64(types.doubles))
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(warnings.catch_warnings(action="error"))
-        finest = types.finest()
+    for leaf, true, *off in zip(jax.tree.leaves(got), exact, *noisy, strict=True):
+        assert np.shape(leaf) == np.shape(true), f"shape {np.shape(leaf)} came back: expected {np.shape(true)}"
+        kind = getattr(leaf, "dtype", finest)
+        assert jnp.finfo(kind).eps <= jnp.finfo(finest).eps, f"{kind} came back: expected {finest}"
+        worst = max(
+            worst, distance(np.asarray(leaf, float), true, off, float(jnp.finfo(rounding).eps), use.of_examples)
+        )
+    return worst
+
+
+@contextlib.contextmanager
+def surroundings(types):
+    """A folder, doubles or none, and no warning."""
+    with (
+        jax.enable_x64(types.doubles),
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(action="error"),
+    ):
+        yield folder
+
+
+def attempt(number, draws=3):
+    """What a case is, and its largest distance in units of rounding."""
+    rng, case, use, types = draw(number)
+    kind = f"{type(use).__name__} of {type(case).__name__.removesuffix('Case')}", types.of_params().name
+    worst = 0.0
+    with surroundings(types) as folder:
         for _ in range(draws):
-            params, xs = case.values(rng, use.num)
-            params = jax.tree.map(lambda leaf: np.asarray(leaf).astype(types.params), params)
-            xs = (xs.round() if not jnp.issubdtype(types.xs, jnp.floating) else xs).astype(types.xs)
-            key = use.key(rng)
-            given = (
-                jax.tree.map(jnp.asarray, params) if isinstance(params, dict) else params
-            )  # own models index by tracers
-            got = use.call(given, use.placed(xs, folder), key)
-            narrow = lambda leaf: np.asarray(leaf).astype(jax.dtypes.canonicalize_dtype(leaf.dtype)).astype(float)
-            exact_params, exact_xs = jax.tree.map(narrow, params), narrow(xs)
-            rounding = finest if isinstance(use, EM) else types.of_params()
-            found = [
-                use.reference(Rounding(dtype, seed), exact_params, exact_xs, key, finest)
-                for seed, dtype in enumerate([None, *[rounding] * RUNS])
-            ]
-            exact, *noisy = map(jax.tree.leaves, found)
-            leaves = jax.tree.leaves(got)
-            assert len(leaves) == len(exact), f"{len(leaves)} arrays came back, {len(exact)} were expected"
-            for i, leaf in enumerate(leaves):
-                assert np.shape(leaf) == np.shape(exact[i]), f"shape {np.shape(leaf)}: expected {np.shape(exact[i])}"
-                kept = getattr(leaf, "dtype", finest)
-                assert jnp.finfo(kept).eps <= jnp.finfo(finest).eps, f"{kept} came back: expected {finest}"
-                off = distance(
-                    np.asarray(leaf, float),
-                    np.asarray(exact[i]),
-                    [n[i] for n in noisy],
-                    float(jnp.finfo(rounding).eps),
-                    use.of_examples,
-                )
-                worst = max(worst, 0.0 if off is None else off)
-    return worst, kind, rounding.name
+            params, xs, key = arguments(rng, case, use, types)
+            got = use.call(params, use.placed(xs, folder), key)
+            worst = max(worst, compare(use, types, params, xs, key, got))
+    return kind, worst
+
+
+# --- slips ------------------------------------------------------------------------------------------------------------
+
+
+def with_entry(value):
+    def spoil(rng, tree):
+        leaves, structure = jax.tree.flatten(tree)
+        leaves = [np.array(leaf) for leaf in leaves]
+        leaf = leaves[rng.integers(len(leaves))]
+        leaf.flat[rng.integers(leaf.size)] = value
+        return jax.tree.unflatten(structure, leaves)
+
+    return spoil
+
+
+def reshaped(change):
+    def spoil(rng, tree):
+        leaves, structure = jax.tree.flatten(tree)
+        at = rng.integers(len(leaves))
+        leaves[at] = change(np.asarray(leaves[at]))
+        return jax.tree.unflatten(structure, leaves)
+
+    return spoil
+
+
+ARRAYS = {  # of the examples or of a parameter
+    "an axis more": lambda a: a[..., None],
+    "an axis less": lambda a: a.reshape(-1)[0],
+    "twice as wide": lambda a: np.concatenate([a, a], -1) if a.ndim else np.stack([a, a]),
+    "nothing left": lambda a: a[:0] if a.ndim else np.zeros((0,), a.dtype),
+    "a list": lambda a: a.tolist() if a.ndim else [a.tolist()],
+    "words": lambda a: a.astype(str),
+    "objects": lambda a: a.astype(object),
+    "complex": lambda a: a.astype(complex),
+    "masked": lambda a: np.ma.masked_less(a, 0),
+    "dates": lambda a: np.zeros(a.shape, "datetime64[s]"),
+    "none": lambda a: None,
+}
+COUNTS = {"zero": 0, "below zero": -2, "a float": 2.0, "true": True, "a word": "3", "an array": np.array([2])}
+KEYS = {
+    "none": lambda key: None, "a seed": lambda key: 3, "many": lambda key: jax.random.split(key, 3),
+    "floats": lambda key: np.zeros(2, np.float32), "a word": lambda key: "key",
+}  # fmt: skip
+
+
+def slip(number):
+    """What a spoiled case is, and what became of it. AssertionError where that is no word from the module."""
+    rng, case, use, types = draw(number)
+    counts = {MeanBound: ["chunk", "samples"], LogLikelihood: ["chunk"], OnGrid: ["points"], EM: ["steps"]}.get(
+        type(use)
+    )
+    if counts is None:
+        return "no door", ""
+    use.place, use.way = "numpy", "as it is"
+    own = type(case) in (BentCase, PairCase, CoinsCase)
+    with surroundings(types):
+        params, xs, key = arguments(rng, case, use, types)
+        what = str(rng.choice(["xs", "count"] + ["params"] * (not own) + ["key"] * (key is not None)))
+        if what == "count":
+            name = str(rng.choice(list(COUNTS)))
+            setattr(use, str(rng.choice(counts)), COUNTS[name])
+        elif what == "key":
+            name = str(rng.choice(list(KEYS)))
+            key = KEYS[name](key)
+        else:
+            value = float(rng.choice([np.nan, np.inf, -np.inf]))
+            may_be = getattr(case, "holes", False) and what == "xs" and np.isnan(value)
+            if rng.random() < 0.4 and jnp.issubdtype(types.xs, jnp.floating) and not may_be:
+                name, change = f"an entry {value}", with_entry(value)
+            else:
+                name = str(rng.choice(list(ARRAYS)))
+                change = reshaped(ARRAYS[name])
+            if what == "xs":
+                xs = change(rng, xs)
+            else:
+                params = change(rng, params)
+        kind = f"{type(use).__name__}, {what}: {name}"
+        try:
+            got = use.call(params, xs, key)
+        except (ValueError, TypeError, FloatingPointError) as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            of_reader = own and what == "xs"  # whose log_joint it is that cannot read them
+            assert of_reader or "vaejax" in where.filename, (
+                f"{kind}: {type(error).__name__} from {where.filename}: {str(error)[:300]}"
+            )
+            return kind, "told"
+        finite = all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(got))
+        assert finite, f"{kind}: {got}"
+        return kind, f"taken"
 
 
 def describe(number):
@@ -1022,32 +1124,35 @@ def describe(number):
     return f"{type(use).__name__} {use.text()} of {type(case).__name__} {own}, {types.text()}"
 
 
-def main(minutes, seed):
+def main(minutes, seed, attempt):
     """Cases from `seed` on, until the time is up. Returns how many were at fault."""
-    largest, count, faults, end = {}, collections.Counter(), 0, time.time() + 60 * minutes
-    number = seed
+    found, faults, number, end = collections.defaultdict(list), 0, seed, time.time() + 60 * minutes
     while time.time() < end:
         try:
-            worst, kind, dtype = attempt(number)
+            kind, outcome = attempt(number)
+            assert isinstance(outcome, str) or not outcome > LIMIT, f"{outcome:.3g} units off, {kind}"
+            found[kind].append((outcome, number))
         except Exception as error:
             faults += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(where.filename)}:{where.lineno}"
             print(
-                f"case {number}: {type(error).__name__}: {str(error)[:300]} ({os.path.basename(where.filename)}:{where.lineno})\n  {describe(number)}",
-                flush=True,
+                f"case {number}: {type(error).__name__}: {str(error)[:400]} ({place})\n  {describe(number)}", flush=True
             )
-        else:
-            count[kind, dtype] += 1
-            largest[kind, dtype] = max(largest.get((kind, dtype), (0, 0)), (worst, number))
-            if worst > LIMIT:
-                faults += 1
-                print(f"case {number}: {worst:.3g} units of {dtype} off\n  {describe(number)}", flush=True)
         number += 1
         if number % 50 == 0:
             jax.clear_caches()
-    for kind, dtype in sorted(count):
-        worst, at = largest[kind, dtype]
-        print(f"{kind:32} {dtype:9} {count[kind, dtype]:5} cases, at most {worst:8.3g} units (case {at})")
+    for kind in sorted(found):
+        outcomes = [outcome for outcome, _ in found[kind]]
+        if isinstance(outcomes[0], str):
+            print(kind, dict(collections.Counter(outcomes)))
+        else:
+            worst, at = max(found[kind], key=lambda pair: np.nan_to_num(pair[0]))
+            lost = np.isnan(outcomes).sum()
+            print(
+                f"{kind[0]:24} {kind[1]:9} {len(outcomes):5} cases, at most {worst:6.3g} units (case {at})"
+                + f", {lost} without digits" * bool(lost)
+            )
     print(f"{number - seed} cases, {faults} at fault")
     return faults
 
@@ -1056,5 +1161,9 @@ if __name__ == "__main__":
     if sys.argv[1] == "case":
         print(describe(int(sys.argv[2])))
         print(attempt(int(sys.argv[2])))
+    elif sys.argv[1] == "slip":
+        print(describe(int(sys.argv[2])))
+        print(slip(int(sys.argv[2])))
     else:
-        sys.exit(bool(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)))
+        minutes, seed, what = [*sys.argv[1:], "0", "uses"][:3] if len(sys.argv) < 4 else sys.argv[1:4]
+        sys.exit(bool(main(float(minutes), int(seed), slip if what == "slips" else attempt)))
