@@ -7,6 +7,9 @@ The rule for rounding: a unit is what the value moves by where every number that
 a relative eps of the type in use (and each sum by eps times the sum of the sizes of its terms). The unit is measured,
 as the largest move in a few runs of the formula with such errors drawn at random; a value may be LIMIT units off.
 
+Each fourth case is a call that is spoiled: another shape, another type, an entry that is no number. It must be refused
+in words of the module's own, or not have mattered.
+
 `python tests/random_use.py case 17` tries case 17 alone. test_random_use.py tries a few.
 """
 
@@ -526,37 +529,46 @@ def describe(number):
     return f"{type(use).__name__} {use.text()} of {type(case).__name__} {own}, {types.text()}"
 
 
-def main(minutes, seed, attempt):
+def try_case(number):
+    """What a case is, and what became of it: units of rounding, or, of each fourth, the answer to a spoiled call."""
+    kind, outcome = slip(number) if number % 4 == 3 else attempt(number)
+    assert isinstance(outcome, str) or not outcome > LIMIT, f"{outcome:.3g} units off, {kind}"
+    return kind, outcome
+
+
+def report(found):
+    """How many cases of each kind there were, and the worst of them."""
+    for kind in sorted(kind for kind in found if isinstance(kind, tuple)):
+        worst, at = max(found[kind], key=lambda pair: np.nan_to_num(pair[0]))
+        lost = sum(bool(np.isnan(outcome)) for outcome, _ in found[kind])
+        beside = f", {lost} without digits" if lost else ""
+        print(f"{' '.join(kind):34} {len(found[kind]):5} cases, at most {worst:6.3g} units (case {at}){beside}")
+    answers = collections.Counter(answer for kind in found if isinstance(kind, str) for answer, _ in found[kind])
+    print(f"spoiled calls: {dict(answers)}, those taken: {sorted(k for k in found if ('taken' in dict(found[k])))}")
+
+
+def main(minutes, seed):
     """Cases from `seed` on, until the time is up. Returns how many were at fault."""
     found, faults, number, end = collections.defaultdict(list), 0, seed, time.time() + 60 * minutes
-    while time.time() < end:
-        try:
-            kind, outcome = attempt(number)
-            assert isinstance(outcome, str) or not outcome > LIMIT, f"{outcome:.3g} units off, {kind}"
-            found[kind].append((outcome, number))
-        except KeyboardInterrupt:
-            break
-        except Exception as error:
-            faults += 1
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(where.filename)}:{where.lineno}"
-            print(
-                f"case {number}: {type(error).__name__}: {str(error)[:400]} ({place})\n  {describe(number)}", flush=True
-            )
-        number += 1
-        if number % 50 == 0:
-            jax.clear_caches()
-    for kind in sorted(found):
-        outcomes = [outcome for outcome, _ in found[kind]]
-        if isinstance(outcomes[0], str):
-            print(kind, dict(collections.Counter(outcomes)))
-        else:
-            worst, at = max(found[kind], key=lambda pair: np.nan_to_num(pair[0]))
-            lost = np.isnan(outcomes).sum()
-            print(
-                f"{kind[0]:24} {kind[1]:9} {len(outcomes):5} cases, at most {worst:6.3g} units (case {at})"
-                + f", {lost} without digits" * bool(lost)
-            )
+    try:
+        while time.time() < end:
+            try:
+                kind, outcome = try_case(number)
+                found[kind].append((outcome, number))
+            except Exception as error:
+                faults += 1
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{os.path.basename(where.filename)}:{where.lineno}"
+                print(
+                    f"case {number}, {describe(number)}\n  {type(error).__name__} at {place}: {str(error)[:400]}",
+                    flush=True,
+                )
+            number += 1
+            if number % 50 == 0:
+                jax.clear_caches()
+    except KeyboardInterrupt:
+        pass  # what was found so far is worth a report
+    report(found)
     print(f"{number - seed} cases, {faults} at fault")
     return faults
 
@@ -564,10 +576,6 @@ def main(minutes, seed, attempt):
 if __name__ == "__main__":
     if sys.argv[1] == "case":
         print(describe(int(sys.argv[2])))
-        print(attempt(int(sys.argv[2])))
-    elif sys.argv[1] == "slip":
-        print(describe(int(sys.argv[2])))
-        print(slip(int(sys.argv[2])))
+        print(try_case(int(sys.argv[2])))
     else:
-        minutes, seed, what = [*sys.argv[1:], "0", "uses"][:3] if len(sys.argv) < 4 else sys.argv[1:4]
-        sys.exit(bool(main(float(minutes), int(seed), slip if what == "slips" else attempt)))
+        sys.exit(bool(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else time.time_ns() % 10**9)))
