@@ -11,13 +11,13 @@ from torch.nn import functional as F
 class VAE(nn.Module):
     """`layers` holds the start: lists of (weights (in, out), bias (out,)) for encoder and decoder."""
 
-    def __init__(self, layers):
+    def __init__(self, layers, unit=nn.SiLU):
         super().__init__()
         *hidden, mean, log_scale = map(_linear, layers["encoder"])
-        self.encoder = _with_silu(hidden)
+        self.encoder = _with_units(hidden, unit)
         self.mean, self.log_scale = mean, log_scale
         *hidden, out = map(_linear, layers["decoder"])
-        self.decoder = nn.Sequential(_with_silu(hidden), out)
+        self.decoder = nn.Sequential(_with_units(hidden, unit), out)
 
     def bound(self, x, num_samples, iwae):
         h = self.encoder(x)
@@ -36,21 +36,27 @@ def _linear(layer):
     return linear
 
 
-def _with_silu(layers):
-    return nn.Sequential(*(module for layer in layers for module in (layer, nn.SiLU())))
+def _with_units(layers, unit):
+    return nn.Sequential(*(module for layer in layers for module in (layer, unit())))
 
 
-def fit(xs, layers, batch_size, num_samples, num_steps, *, iwae=False, compiled=False, seed=0):
-    """Returns the model and the bounds of its training steps, nats per example."""
+def fit(
+    xs, layers, batch_size, num_samples, num_steps, *,
+    iwae=False, compiled=False, seed=0, unit=nn.SiLU, rates=None, binarise=False,
+):  # fmt: skip
+    """Returns the model and the bounds of its training steps, nats per example. `rates` are those of each step."""
     torch.manual_seed(seed)
-    model = VAE(layers)
+    model = VAE(layers, unit)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     bound = torch.compile(model.bound) if compiled else model.bound
     history, order, place = [], torch.randperm(len(xs)), 0
-    for _ in range(num_steps):
+    for step in range(num_steps):
+        if rates is not None:
+            optimizer.param_groups[0]["lr"] = rates[step]
         if place + batch_size > len(xs):
             order, place = torch.randperm(len(xs)), 0
         batch, place = xs[order[place : place + batch_size]], place + batch_size
+        batch = torch.bernoulli(batch) if binarise else batch
         optimizer.zero_grad(set_to_none=True)
         loss = -bound(batch, num_samples, iwae)
         loss.backward()

@@ -45,6 +45,7 @@ VERBS = "jit", "vmap", "grad", "value_and_grad", "jacfwd", "jacrev", "hessian"
 MAX_PRINTED = 20_000  # characters of a test
 MAX_SHOWN, ALL_SHOWN = 600_000, 4_000_000  # characters of what a student's cell shows, pictures and all; and all cells
 RESTARTS = 12
+GRACE = 15  # seconds after its time in which a cell may end by itself: longer where many are graded at once
 PATIENCE = 1.0  # seconds after a cell, once Python has died: it may die a little later than the cell that kills it
 MEMORY = 6_000_000_000  # bytes, of the judge
 real_rng = np.random.default_rng
@@ -80,7 +81,7 @@ class Student:
         seconds = min(seconds or self.limit, self.until - time.monotonic())
         if seconds <= 0:
             raise Gone("the notebook has used up its time")
-        hard, looked = time.monotonic() + seconds + 5, 0.0
+        hard, looked = time.monotonic() + seconds + GRACE, 0.0
 
         def wait(pipe, writing=False):
             nonlocal looked

@@ -65,7 +65,8 @@ SYMPTOMS = (
         "With an exact E-step it cannot. Run one step from the maximum: it must stay there. Then give the M-step "
         "completed data with known labels, and compare it with the fit of each group.",
         ("02_em_gaussian_mixture", "half-steps"),
-        "stale-e-step m-step-divides-by-n m-step-old-means m-step-squared-weights recentre-the-wrong-way "
+        "stale-e-step m-step-stale-centre m-step-divides-by-n m-step-old-means m-step-squared-weights "
+        "recentre-the-wrong-way history-one-late "
         "fast-pairs-halved "
         "fast-second-moment fast-precise-not-turned fast-no-guard noise-around-the-old fast-error-as-known "
         "als-no-inverse",
@@ -76,7 +77,8 @@ SYMPTOMS = (
         "first step is the M-step; one that appears later is the stopping rule or a lost state.",
         ("02_em_gaussian_mixture", "starts"),
         "em-stops-while-rising m-step-equal-shares floor-within-components last-chunk-twice padding-counts "
-        "fast-padding-counts "
+        "fast-padding-counts sums-for-means example-weights-twice parts-averaged-alike devices-averaged-alike "
+        "devices-summarise-alone summary-of-other-data fast-route-of-another start-overwritten "
         "devices-do-not-talk file-read-twice blend-forgets-its-centre pca-smallest pca-not-centred "
         "pca-n-minus-one few-not-normalised quartimax ppca-is-fa",
     ),
@@ -108,7 +110,7 @@ SYMPTOMS = (
         "Climb a bowl, -(theta - 3)^2, by the same loop: it must arrive. Then compare one gradient with finite "
         "differences, with the same key.",
         ("01_maximum_likelihood", "ascent"),
-        "descent optimizer-forgets sample-stopped-gradient one-minibatch",
+        "descent optimizer-forgets sample-stopped-gradient one-minibatch frozen-parameters-move",
     ),
     Symptom(
         "Results are less random than they should be",
@@ -116,7 +118,7 @@ SYMPTOMS = (
         "be used twice.",
         ("02_em_gaussian_mixture", "sampled"),
         "one-key-for-all em-key-used-twice examples-share-a-key step-key-used-twice sample-one-draw key-used-twice "
-        "chunks-share-a-key with-replacement",
+        "chunks-share-a-key chunks-share-noise devices-share-noise with-replacement",
     ),
     Symptom(
         "Samples look wrong: too wide, too narrow, tilted the other way",
@@ -139,6 +141,13 @@ SYMPTOMS = (
         "data set: the number must stay.",
         ("01_maximum_likelihood", "climb-sum"),
         "sum-over-examples bernoulli-mean pixels-averaged reconstruction-twice",
+    ),
+    Symptom(
+        "The last digits change with the chunks, the file or the machine",
+        "Add up a million equal terms in single precision, and the same in double. Then take one matrix product at the "
+        "default precision of the accelerator and at the highest.",
+        ("02_em_gaussian_mixture", "touch"),
+        "sums-drift file-added-in-single precision-as-it-comes",
     ),
     Symptom(
         "Labels and shares do not fit the picture",
@@ -184,7 +193,7 @@ def page():
         lines.append("| what may be wrong | noticed by |\n|---|---|\n")
         for name in causes.split():
             mistake = by_name[name].mistake.replace("|", "\\|")
-            test = results[name]["tests"].split(",")[0]
+            test = (results.get(name, {}).get("tests") or "not run").split(",")[0]
             lines.append(f"| {mistake} | `{test}` |\n")
     return "".join(lines)
 

@@ -133,8 +133,50 @@ EXPECTATION = (
         "_average(model, params, data, key, jax.lax.axis_index(axes))"),
     one("file-read-twice", "expectation", "The rows of a file's last two parts are counted twice.",
         "jnp.where(start + np.arange(size) < begin, 0, 1 / num_examples)", "jnp.full(size, 1 / num_examples)"),
+    Mutant("m-step-stale-centre", "expectation", "Statistics are read as if taken around the first parameters.",
+           (("    def step(i, carry):\n", "    first = params\n\n    def step(i, carry):\n"),
+            ("return _m_step(model, params, mean), history", "return _m_step(model, first, mean), history"))),
+    one("sums-for-means", "expectation", "Statistics are added up, and not divided by N.",
+        "nodes._replace(weight=weight * nodes.weight)", "nodes._replace(weight=jnp.sign(weight) * nodes.weight)"),
+    one("example-weights-twice", "expectation", "The weight of an example enters twice.",
+        "nodes._replace(weight=weight * nodes.weight)", "nodes._replace(weight=weight**2 * len(xs) * nodes.weight)"),
+    one("parts-averaged-alike", "expectation", "A file's parts are averaged, and the short last one counts as much.",
+        "weight = jnp.where(start + np.arange(size) < begin, 0, 1 / num_examples)",
+        "weight = (start + np.arange(size) >= begin) * 1.0\n"
+        "        weight = jnp.asarray(weight / weight.sum() / -(-num_examples // size))"),
+    one("devices-averaged-alike", "expectation", "The means of the devices are averaged without their sizes.",
+        "1 / data.num_examples, 0), first",
+        "1 / jnp.clip(data.num_examples - first, 1, num_rows) / data.mesh.size, 0), first"),
+    one("devices-share-noise", "expectation", "Each device draws the same noise for its own examples.",
+        "(xs, weight, first + index)", "(xs, weight, index)"),
+    one("chunks-share-noise", "expectation", "Examples draw by their place in the chunk.",
+        "(xs, weight, first + index)", "(xs, weight, first + jnp.arange(size))"),
+    one("summary-of-other-data", "expectation", "A summary is kept, and taken for all tables of the same shape.",
+        "return Prepared(model.fast.prepare(xs, None), np.shape(xs), xs.dtype, None)",
+        "kept = _prepare.__dict__.setdefault((model.fast, np.shape(xs)), model.fast.prepare(xs, None))\n"
+        "        return Prepared(kept, np.shape(xs), xs.dtype, None)"),
+    one("devices-summarise-alone", "expectation", "Each device's summary is a mean, and they are added up.",
+        "model.fast.prepare(data.padded, _weight_on_device(data, jax.lax.axis_index(axes))[0])",
+        "model.fast.prepare(data.padded, None)"),
+    one("fast-route-of-another", "expectation", "A changed model keeps the fast route of the one that it was.",
+        "if tuple(model.fast.replaces) != model[:3]:", "if False:"),
+    one("start-overwritten", "expectation", "The fit works in the arrays that it was given as a start.",
+        "params = _as_precise(own_copy(params), like)", "params = _as_precise(params, like)"),
+    one("history-one-late", "expectation", "The bound of a step is written down after it.",
+        "return _m_step(model, params, mean), history.at[i].set(bound)",
+        "params = _m_step(model, params, mean)\n"
+        "        return params, history.at[i].set(_e_step(model, params, data, _step_key(key, start + i))[1])"),
+    one("file-added-in-single", "expectation", "The parts of a file are added up in their own precision.",
+        "total = jax.tree.map(lambda leaf: np.asarray(leaf, float), first)", "total = first"),
     one("blend-forgets-its-centre", "expectation", "Averages of different steps are blended as they are.",
         "average = average if model.recentre is None else model.recentre(average, old, new)", "average = average"),
+)  # fmt: skip
+
+NUMERICS = (
+    one("sums-drift", "numerics", "Chunks are added up without keeping what rounding lost.",
+        "jax.tree.map(lambda t, e: t - e, term, excess)", "term"),
+    one("precision-as-it-comes", "numerics", "Matrix products are left at the accelerator's precision.",
+        'jax.default_matmul_precision("highest")', 'jax.default_matmul_precision("default")'),
 )  # fmt: skip
 
 GRADIENT_ASCENT = (
@@ -146,6 +188,8 @@ GRADIENT_ASCENT = (
         "leaf[indices[i]], xs)", "leaf[indices[0]], xs)"),
     one("with-replacement", "gradient_ascent", "Minibatches forget some examples and take others twice.",
         "rng.permutation(num_examples)", "rng.integers(0, num_examples, num_examples)"),
+    one("frozen-parameters-move", "gradient_ascent", "What is frozen is climbed all the same.",
+        "may and not is_frozen, may_move", "may, may_move"),
     one("optimizer-forgets", "gradient_ascent", "The optimiser's state is thrown away at each step.",
         "updates, opt_state = optimizer.update", "updates, _ = optimizer.update"),
 )  # fmt: skip
@@ -311,6 +355,6 @@ REST = (
         "away.std(0, ddof=1) / np.sqrt(len(draws))", "away.std(0, ddof=1)"),
 )  # fmt: skip
 
-FITS = EXPECTATION + GRADIENT_ASCENT
+FITS = EXPECTATION + NUMERICS + GRADIENT_ASCENT
 MODELS = GMM + GMM_FAST + GAUSSIAN + PCA + LINEAR_GAUSSIAN + VAE
 MUTANTS = DENSITIES + NODES + BOUNDS + FITS + MODELS + REST

@@ -36,6 +36,7 @@ TESTS = {  # where a module has not one file of tests under its own name
     "gmm_fast": ["gmm"],
     "bounds": ["bounds", "vae"],
     "expectation": ["expectation", "fit", "mapped", "sharding"],
+    "numerics": ["expectation", "fit", "precision"],
     "book/data": ["data"],
     "book/check": ["check"],
 }
@@ -45,6 +46,7 @@ CHAPTERS = {
     "nodes": (ONE, TWO, FIVE, COMPANION, FOUR, SIX),
     "bounds": (ONE, TWO, FIVE, SIX, LABELS),
     "expectation": (TWO, FOUR, FIVE, LABELS),
+    "numerics": (TWO, FOUR, FIVE),
     "gradient_ascent": (ONE, TWO, FIVE, FOUR, SIX),
     "gmm": (TWO, LABELS),
     "gmm_fast": (TWO, LABELS),
