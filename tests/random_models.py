@@ -216,11 +216,15 @@ class MixtureCase:
         share = resp / resp.sum()
         away = r(mu - share @ mu)
         whole = r(np.einsum("k,kij->ij", share, cov + r(away[:, :, None] * away[:, None])))
-        A = np.linalg.cholesky(whole)
-        inverse = np.linalg.inv(A)
-        values, vectors = np.linalg.eigh(r(inverse @ cov @ inverse.T))
-        root = A @ (vectors * np.sqrt(np.maximum(values, 1e-6))[:, None])
-        tril = np.linalg.cholesky(root @ root.swapaxes(1, 2)) if (values < 1e-6).any() else np.linalg.cholesky(cov)
+        A = r(np.linalg.cholesky((whole + whole.T) / 2))
+        inverse = r(np.linalg.inv(A))
+        white = r(r(inverse @ cov) @ inverse.T)
+        values, vectors = np.linalg.eigh((white + white.swapaxes(1, 2)) / 2)
+        root = r(A @ r(vectors * np.sqrt(np.maximum(r(values), 1e-6))[:, None]))
+        if (values < 1e-6).any():  # the module squares the root, so that rounding beside the floor counts
+            square = r(root @ root.swapaxes(1, 2))
+            cov = (square + square.swapaxes(1, 2)) / 2
+        tril = np.linalg.cholesky(cov)
         return gmm.GMMParams(r(np.log(share)), mu, r(tril))
 
 

@@ -362,7 +362,12 @@ def test_a_log_joint_that_is_no_scalar_is_refused():
 def test_parameters_of_numpy_may_be_looked_up_by_label():
     log_joints = np.array([-1.0, -2.0, -3.0])
     bounds = [
-        vj.elbo(lambda params, x, z: params["table"][z], {"table": table}, np.zeros(2), vj.enumerate_nodes(np.log(np.full(3, 1 / 3))))
+        vj.elbo(
+            lambda params, x, z: params["table"][z],
+            {"table": table},
+            np.zeros(2),
+            vj.enumerate_nodes(np.log(np.full(3, 1 / 3))),
+        )
         for table in (log_joints, jnp.asarray(log_joints))
     ]
     assert_close(bounds, np.full(2, -2 + np.log(3)))
