@@ -45,7 +45,7 @@ from random_models import (
 
 import vaejax as vj
 
-LIMIT = 32
+LIMIT = 16
 RUNS = 6  # of the formula with errors, to measure a unit
 
 
@@ -422,9 +422,9 @@ def surroundings(types):
 def attempt(number, draws=3):
     """What a case is, and its largest distance in units of rounding."""
     rng, case, use, types = draw(number)
-    kind = f"{type(use).__name__} of {type(case).__name__.removesuffix('Case')}", types.of_params().name
     worst = 0.0
     with surroundings(types) as folder:
+        kind = f"{type(use).__name__} of {type(case).__name__.removesuffix('Case')}", types.of_params().name
         for _ in range(draws):
             params, xs, key = arguments(rng, case, use, types)
             got = use.call(params, use.placed(xs, folder), key)
