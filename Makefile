@@ -24,7 +24,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters lock coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,9 @@ grade: .venv/ready-teaching ## grade SUBMITTED=folder of <student>/<set>/<set>.i
 
 chapters: .venv/ready ## run all notebooks again and store their outputs
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/execute.py
+
+random-use: .venv/ready-dev ## put the module's parts together at random for MINUTES=60, beside NumPy in float64 (long)
+	@$(BIN)/python tests/random_use.py $(or $(MINUTES),60) $(SEED)
 
 lock: ## look up the newest versions of what the requirements bring along, and write constraints.txt
 	$(call make-venv,.venv-lock)

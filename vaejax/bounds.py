@@ -62,6 +62,8 @@ def log_weights(log_joint, params, x, nodes):
     """
     _check_shapes(nodes)
     check_function("log_joint", log_joint, "the log_joint of a LatentModel")
+    # numpy's arrays cannot be read at a label that is traced, params.mu[z], and JAX's can
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if hasattr(leaf, "dtype") else leaf, params)
     log_p = jax.vmap(lambda z: log_joint(params, x, z))(nodes.z)
     if jnp.shape(log_p) != nodes.log_q.shape:
         raise ValueError(
@@ -209,12 +211,11 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
 
 def complete(model, params, x, key, num_samples=1):
     """The nodes of one example: of `model.posterior`, or of `num_samples` calls of it, each with a key of its own."""
-    if key is None or num_samples == 1:
-        nodes = model.posterior(params, x, key)
-    else:
-        nodes = jax.vmap(lambda key: model.posterior(params, x, key))(jax.random.split(key, num_samples))
+    once = key is None or num_samples == 1
+    draw = partial(model.posterior, params, x)
+    nodes = draw(key) if once else jax.vmap(draw)(jax.random.split(key, num_samples))
     check_nodes("the posterior", nodes)
-    return nodes if key is None or num_samples == 1 else join(nodes)
+    return nodes if once else join(nodes)
 
 
 def batch_bound(model, params, xs, nodes, bound=elbo):

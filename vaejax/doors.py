@@ -49,6 +49,8 @@ def as_float(*arrays):
     """The arguments as arrays of the floating type that they share: two bytes would wrap around where they meet."""
     arrays = [jnp.asarray(array) for array in arrays]
     dtype = jnp.result_type(float, *arrays)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError(f"an array is {dtype}: expected real numbers; give .real and .imag as features of their own")
     return [array.astype(dtype) for array in arrays]
 
 
@@ -202,10 +204,8 @@ def is_on_one_cpu(array):
 
     True for what is mapped from a file, which no device need hold.
     """
-    if is_traced(array):
-        return False
     if isinstance(array, jax.Array):
-        return [device.platform for device in array.devices()] == ["cpu"]
+        return not is_traced(array) and [device.platform for device in array.devices()] == ["cpu"]
     return isinstance(array, np.memmap) or jax.default_backend() == "cpu"
 
 

@@ -155,7 +155,8 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
         tol: stop when a step raises the bound by less than this many nats per example, or by less than its type can
             tell; None runs all steps.
-        fast: use the model's fast route to the same averages where it has one.
+        fast: use the model's fast route to the same averages where it has one. It counts in the precision of xs: give
+            doubles of both where the last digits matter.
 
     Returns:
         params: after the last M-step, in the type of the most precise floats among params and xs.

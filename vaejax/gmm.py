@@ -216,7 +216,8 @@ def _floored_cholesky(cov, cov_data, floor):
     def raise_eigenvalues():
         values, vectors = jnp.linalg.eigh(white)
         root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
-        return scale @ jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
+        factor = jnp.linalg.qr(root.transpose(0, 2, 1), mode="r").transpose(0, 2, 1)  # squares would round the floor
+        return scale @ (factor * jnp.where(jnp.diagonal(factor, axis1=1, axis2=2) < 0, -1, 1)[:, None])
 
     above = jnp.isfinite(jnp.linalg.cholesky(white - floor * eye[None])).all()  # a NaN says: some eigenvalue is below
     return jax.lax.cond(above, lambda: jnp.linalg.cholesky(cov), raise_eigenvalues)

@@ -164,8 +164,7 @@ def cubature_nodes(mean, scale_tril):
     """
     num_latents = _num_latents(mean, scale_tril)
     axes = math.sqrt(num_latents) * np.eye(num_latents)
-    weight = np.full(2 * num_latents, 1 / (2 * num_latents))
-    return _gaussian_nodes(mean, scale_tril, np.concatenate([axes, -axes]), weight)
+    return _gaussian_nodes(mean, scale_tril, np.concatenate([axes, -axes]), np.full(2 * num_latents, 0.5 / num_latents))
 
 
 def quadrature_nodes(mean, scale_tril, num_points):
