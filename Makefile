@@ -24,7 +24,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +97,9 @@ coverage: .venv/ready-dev ## which lines and branches of vaejax the unit tests l
 	@JAX_PLATFORMS=cpu $(BIN)/python -m coverage run -m pytest tests --ignore tests/assignments
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
+
+sharpness: .venv/ready-dev ## how far from its claim a result of the chapters may be and still pass (long)
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/sharpness.py
 
 seeds: .venv/ready-dev ## run the chapters with N=20 fresh seeds: every claim must hold, no output may change (long)
 	@$(BIN)/python tests/conditions.py seeds --count $(or $(N),20)
