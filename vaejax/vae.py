@@ -21,7 +21,7 @@ from jax import Array
 
 from vaejax.bounds import LatentModel, all_pairs
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.doors import as_float, check_count, check_example, check_function, check_key, check_params, check_rows
+from vaejax.doors import check_count, check_example, check_function, check_key, check_params, check_rows
 from vaejax.nodes import sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
