@@ -216,6 +216,13 @@ def test_the_guard_is_idle_on_ordinary_data():
     jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-12), guarded, bare)
 
 
+@pytest.mark.filterwarnings("error")
+def test_doubles_of_numpy_are_read_as_the_floats_that_jax_has():
+    params = gmm.GMMParams(np.log([0.25, 0.75]), np.zeros((2, 1)), np.ones((2, 1, 1)))
+    with jax.enable_x64(False):
+        assert_close(gmm.log_prob(params, np.zeros(1)), np.float32(-0.5 * np.log(2 * np.pi)))
+
+
 def test_the_floor_keeps_its_digits_in_float32():
     """Components on three points each, in four dimensions: two directions are at the floor, a millionth of the rest."""
     xs = np.random.default_rng(0).standard_normal((12, 3, 4)).astype(np.float32)

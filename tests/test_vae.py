@@ -544,6 +544,7 @@ def with_nan(xs):
         (lambda: vae.init(KEY, 4, 2, hidden=5), "hidden is 5"),
         (lambda: bound(BERNOULLI._replace(decoder=vae.init(KEY, 4, 7).decoder), XS), r"reads z of shape \(7,\)"),
         (lambda: vae.init(KEY, 4, 2, hidden=(3.5,)), "hidden is 3.5"),
+        (lambda: bound(jax.tree.map(lambda leaf: leaf / 0, BERNOULLI), XS), "params hold NaN or infinity"),
     ],
 )
 def test_a_vae_refuses_bad_input_with_advice(call, says):

@@ -51,7 +51,7 @@ def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
     doors.check_example(x, params.mu.shape[1])
     log_pi = jax.nn.log_softmax(params.log_pi)  # as it is, unless a gradient step has moved it
-    eye = jnp.eye(x.size, dtype=params.scale_tril.dtype)
+    eye = jnp.eye(x.size, dtype=jnp.result_type(params.scale_tril))
     # A factor is inverted once for all examples: K little systems for each of N examples would be solved one by one.
     inverse = jax.vmap(lambda factor: solve_triangular(factor, eye, lower=True))(params.scale_tril)
     white = jnp.einsum("kij,kj->ki", inverse, x[None] - params.mu)
@@ -263,8 +263,7 @@ def _spread(xs):
             f"xs {xs.shape} has rank {rank} around its mean: expected {len(cov)}; add examples, or drop features "
             "that are combinations of others"
         )
-    in_range = kind.tiny < sd.min() ** 2 and sd.max() ** 2 < kind.max
-    if values[0] < 10 * len(cov) * kind.eps or not in_range:
+    if values[0] < 10 * len(cov) * kind.eps or not kind.tiny < sd.min() ** 2 <= sd.max() ** 2 < kind.max:
         raise ValueError(
             f"in {kind.dtype} the features cannot be told from combinations of each other: rescale them, take off "
             "large means, or drop features"

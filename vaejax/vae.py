@@ -202,6 +202,9 @@ def _check(likelihood, params, xs):
     """ValueError unless xs is a table of examples that these networks and this likelihood can read."""
     check_rows(xs)
     check_params(params, VAEParams, xs)
+    weights = (leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(getattr(leaf, "dtype", float), jnp.floating))
+    if not all(np.isfinite(leaf).all() for leaf in weights):
+        raise ValueError("params hold NaN or infinity: expected finite weights; see where they came from")
     if (params.log_sigma2 is None) != (likelihood == "bernoulli"):
         raise ValueError(
             f'the model is make_vae("{likelihood}"), but log_sigma2 of these parameters is {params.log_sigma2}: give '
