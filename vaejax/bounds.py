@@ -211,8 +211,7 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
 
 def complete(model, params, x, key, num_samples=1):
     """The nodes of one example: of `model.posterior`, or of `num_samples` calls of it, each with a key of its own."""
-    once = key is None or num_samples == 1
-    draw = partial(model.posterior, params, x)
+    once, draw = key is None or num_samples == 1, partial(model.posterior, params, x)
     nodes = draw(key) if once else jax.vmap(draw)(jax.random.split(key, num_samples))
     check_nodes("the posterior", nodes)
     return nodes if once else join(nodes)

@@ -189,7 +189,7 @@ def quadrature_nodes(mean, scale_tril, num_points):
     num_latents = _num_latents(mean, scale_tril)
     check_product_rule("quadrature_nodes", num_latents, num_points)
     if num_points > 200:
-        raise ValueError(f"num_points is {num_points}: numpy's Gauss-Hermite rule is exact up to 200; use grid_nodes")
+        raise ValueError(f"num_points is {num_points}: numpy's rule is accurate up to 200 points; use grid_nodes")
     points, weights = np.polynomial.hermite_e.hermegauss(num_points)
     weight = _product(weights / weights.sum(), num_latents).prod(1)
     return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), weight)
