@@ -128,9 +128,12 @@ def test_a_flipped_bit_among_the_numbers_is_always_noticed(path):
                 vj.load(path, params)
 
 
-def write_npy(path, array):
+def write_npy(path, array, said=b"", says=b""):
     with path.open("wb") as file:
         np.save(file, array)
+    content = path.read_bytes()
+    assert said in content
+    path.write_bytes(content.replace(said, says))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,7 @@ def write_npy(path, array):
         lambda path: path.write_bytes(pickle.dumps(XS)),
         lambda path: write_npy(path, XS),
         lambda path: write_npy(path, np.array([{}])),
+        lambda path: write_npy(path, XS, b"(40, 5), }" + 12 * b" ", b"(40000000000000, 5), }"),
     ],
     ids=[
         "empty",
@@ -156,6 +160,7 @@ def write_npy(path, array):
         "pickle",
         "npy",
         "objects",
+        "more than memory holds",
     ],
 )
 def test_a_file_that_save_did_not_write_is_refused(path, write):

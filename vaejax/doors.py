@@ -19,9 +19,7 @@ def check_count(name, value):
 
 
 def check_number(name, value, is_right, expected):
-    """ValueError unless `value` is one real number for which `is_right` holds. A tracer passes."""
-    if is_traced(value):
-        return
+    """ValueError unless `value` is one real number for which `is_right` holds."""
     array = np.asarray(value)
     if array.ndim > 0 or array.dtype.kind not in "iuf" or not is_right(array):
         raise ValueError(f"{name} is {value!r}: expected {expected}")

@@ -57,16 +57,18 @@ def load(path, like):
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
-        MemoryError: the arrays of the file do not fit, or it is damaged where it says how large they are.
+        MemoryError: the arrays of the file do not fit.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     path = _as_path(path)
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}  # the zip's own checksums are compared here
-    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:  # zip, npy and the parser of its headers have dozens, and nobody lists them
+        if isinstance(error, MemoryError):
+            np.empty(path.stat().st_size, np.uint8)  # the same again, unless damage asked for more than the file holds
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
     if str(arrays.pop("__format__", "")) != FORMAT:
         raise ValueError(f"{path} was not written by this version of vaejax.save: save it again")
