@@ -359,6 +359,20 @@ def test_a_log_joint_that_is_no_scalar_is_refused():
         vj.elbo(lambda params, x, z: x.sum(), None, np.zeros(2), nodes._replace(log_q=nodes.log_q[:, None]))
 
 
+def test_parameters_of_numpy_may_be_looked_up_by_label():
+    log_joints = np.array([-1.0, -2.0, -3.0])
+    bounds = [
+        vj.elbo(
+            lambda params, x, z: params["table"][z],
+            {"table": table},
+            np.zeros(2),
+            vj.enumerate_nodes(np.log(np.full(3, 1 / 3))),
+        )
+        for table in (log_joints, jnp.asarray(log_joints))
+    ]
+    assert_close(bounds, np.full(2, -2 + np.log(3)))
+
+
 def test_a_model_checks_its_data_its_own_way():
     def refuse(params, xs):
         raise ValueError("not these")

@@ -133,6 +133,11 @@ ZEROS, ONES = np.zeros(2), np.ones(2)
         (lambda: d.kl_gaussian(ZEROS, ONES[:1], ZEROS, ONES), "triangular"),
         (lambda: d.kl_categorical(np.zeros(2), np.zeros(3)), "one shape"),
         (lambda: d.kl_categorical(0.0, 0.0), "one shape"),
+        (
+            lambda: d.log_gaussian(np.ones(2) * 1j, np.zeros(2), np.ones(2)),
+            "an array is complex.*expected real numbers",
+        ),
+        (lambda: d.log_bernoulli(np.zeros(2), np.zeros(2, np.complex64)), "an array is complex.*expected real numbers"),
     ],
 )
 def test_wrong_shapes_are_refused_with_advice(call, says):

@@ -216,6 +216,30 @@ def test_the_guard_is_idle_on_ordinary_data():
     jax.tree.map(lambda a, b: assert_close(a, b, atol=1e-12), guarded, bare)
 
 
+@pytest.mark.filterwarnings("error")
+def test_doubles_of_numpy_are_read_as_the_floats_that_jax_has():
+    params = gmm.GMMParams(np.log([0.25, 0.75]), np.zeros((2, 1)), np.ones((2, 1, 1)))
+    with jax.enable_x64(False):
+        assert_close(gmm.log_prob(params, np.zeros(1)), np.float32(-0.5 * np.log(2 * np.pi)))
+
+
+def test_the_floor_keeps_its_digits_in_float32():
+    """Components on three points each, in four dimensions: two directions are at the floor, a millionth of the rest."""
+    xs = np.random.default_rng(0).standard_normal((12, 3, 4)).astype(np.float32)
+    mu = xs.mean(1)
+    away = xs - mu[:, None]
+    T = np.full(12, np.float32(1 / 12)), np.zeros_like(mu), np.einsum("kni,knj->kij", away, away) / np.float32(36)
+    start = gmm.GMMParams(np.log(T[0]), mu, np.tile(np.eye(4, dtype=np.float32), (12, 1, 1)))
+
+    def log_dets(dtype):
+        params, mean = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (start, T))
+        tril = gmm.m_step(params, mean).scale_tril
+        assert tril.dtype == dtype and not np.triu(tril, 1).any()
+        return np.log(np.diagonal(tril, axis1=1, axis2=2)).sum(1)
+
+    np.testing.assert_allclose(log_dets(np.float32), log_dets(float), atol=1e-3)  # 0.04 nats off if it were squared
+
+
 def test_make_gmm_gives_the_same_object_for_the_same_floor():
     assert gmm.make_gmm(min_variance=1e-3) is gmm.make_gmm(min_variance=1e-3)
     assert gmm.make_gmm(min_variance=1e-3) is not gmm.make_gmm(min_variance=1e-2)

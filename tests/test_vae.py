@@ -362,6 +362,14 @@ def test_pixels_are_bits_or_bytes_as_well(dtype):
             vj.mean_bound(model, params, whole * 255, key)
 
 
+def test_bytes_take_the_type_of_the_networks():
+    """As densities and decoders do, so that the draws of a float32 network are those of float32 beside doubles, too."""
+    nets = vae.init(jax.random.key(0), 5, 2, hidden=())
+    assert nets.encoder.mean.kernel.dtype == np.float32
+    for dtype in (bool, np.uint8, np.int64):
+        assert {leaf.dtype for leaf in vae.encode(nets, np.ones(5, dtype))} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_samples_have_the_models_moments_and_need_no_encoder(likelihood):
     params = random_vae(7, likelihood=likelihood)._replace(encoder=None)
@@ -536,6 +544,7 @@ def with_nan(xs):
         (lambda: vae.init(KEY, 4, 2, hidden=5), "hidden is 5"),
         (lambda: bound(BERNOULLI._replace(decoder=vae.init(KEY, 4, 7).decoder), XS), r"reads z of shape \(7,\)"),
         (lambda: vae.init(KEY, 4, 2, hidden=(3.5,)), "hidden is 3.5"),
+        (lambda: bound(jax.tree.map(lambda leaf: leaf / 0, BERNOULLI), XS), "params hold NaN or infinity"),
     ],
 )
 def test_a_vae_refuses_bad_input_with_advice(call, says):

@@ -19,7 +19,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from vaejax import gmm_fast
+from vaejax import doors, gmm_fast
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
 from vaejax.doors import blocks, check_count, check_gaussians, check_key, check_params, check_table, require_concrete
@@ -49,8 +49,9 @@ def log_joint(params, x, z):
 @full_precision
 def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
+    doors.check_example(x, params.mu.shape[1])
     log_pi = jax.nn.log_softmax(params.log_pi)  # as it is, unless a gradient step has moved it
-    eye = jnp.eye(x.size, dtype=params.scale_tril.dtype)
+    eye = jnp.eye(x.size, dtype=jnp.result_type(params.scale_tril))
     # A factor is inverted once for all examples: K little systems for each of N examples would be solved one by one.
     inverse = jax.vmap(lambda factor: solve_triangular(factor, eye, lower=True))(params.scale_tril)
     white = jnp.einsum("kij,kj->ki", inverse, x[None] - params.mu)
@@ -215,7 +216,8 @@ def _floored_cholesky(cov, cov_data, floor):
     def raise_eigenvalues():
         values, vectors = jnp.linalg.eigh(white)
         root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None, :]
-        return scale @ jnp.linalg.cholesky(root @ root.transpose(0, 2, 1))
+        factor = jnp.linalg.qr(root.transpose(0, 2, 1), mode="r").transpose(0, 2, 1)  # squares would round the floor
+        return scale @ (factor * jnp.where(jnp.diagonal(factor, axis1=1, axis2=2) < 0, -1, 1)[:, None])
 
     above = jnp.isfinite(jnp.linalg.cholesky(white - floor * eye[None])).all()  # a NaN says: some eigenvalue is below
     return jax.lax.cond(above, lambda: jnp.linalg.cholesky(cov), raise_eigenvalues)
@@ -228,10 +230,7 @@ def make_gmm(min_variance=1e-6):
         min_variance: no direction of a component has less than this share of the data's variance in that direction;
             0 removes the guard.
     """
-    if not 0 <= min_variance < 1:
-        raise ValueError(
-            f"min_variance is {min_variance}: expected a share of the data's variance, at least 0, below 1"
-        )
+    doors.check_number("min_variance", min_variance, lambda v: 0 <= v < 1, "a share of the data's variance, below 1")
     return _make_gmm(float(min_variance))
 
 
@@ -264,8 +263,7 @@ def _spread(xs):
             f"xs {xs.shape} has rank {rank} around its mean: expected {len(cov)}; add examples, or drop features "
             "that are combinations of others"
         )
-    in_range = kind.tiny < sd.min() ** 2 and sd.max() ** 2 < kind.max
-    if values[0] < 10 * len(cov) * kind.eps or not in_range:
+    if values[0] < 10 * len(cov) * kind.eps or not kind.tiny < sd.min() ** 2 <= sd.max() ** 2 < kind.max:
         raise ValueError(
             f"in {kind.dtype} the features cannot be told from combinations of each other: rescale them, take off "
             "large means, or drop features"
