@@ -24,7 +24,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use coverage seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,11 +84,22 @@ chapters: .venv/ready ## run all notebooks again and store their outputs
 random-use: .venv/ready-dev ## put the module's parts together at random for MINUTES=60, beside NumPy in float64 (long)
 	@$(BIN)/python tests/random_use.py $(or $(MINUTES),60) $(SEED)
 
+lock: ## look up the newest versions of what the requirements bring along, and write constraints.txt
+	$(call make-venv,.venv-lock)
+	@cat requirements.txt requirements-dev.txt requirements-teaching.txt requirements-lab.txt \
+	  | grep -v '^-c' > .venv-lock/requirements.txt
+	@.venv-lock/bin/python -m pip --disable-pip-version-check -qq install -r .venv-lock/requirements.txt || { $(no-install); }
+	@{ grep '^#' constraints.txt; .venv-lock/bin/python -m pip freeze --exclude setuptools; } > .venv-lock/constraints.txt
+	@mv .venv-lock/constraints.txt . && rm -rf .venv-lock
+
 coverage: .venv/ready-dev ## which lines and branches of vaejax the unit tests leave out: 2 in 100 at most
 	@$(BIN)/python -m coverage erase
 	@JAX_PLATFORMS=cpu $(BIN)/python -m coverage run -m pytest tests --ignore tests/assignments
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
+
+sharpness: .venv/ready-dev ## how far from its claim a result of the chapters may be and still pass (long)
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/sharpness.py
 
 seeds: .venv/ready-dev ## run the chapters with N=20 fresh seeds: every claim must hold, no output may change (long)
 	@$(BIN)/python tests/conditions.py seeds --count $(or $(N),20)
@@ -118,7 +129,7 @@ clean: ## remove what was built and installed here
 	rm -rf .venv .venv-* .coverage* build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
 
-.venv/ready: requirements.txt pyproject.toml
+.venv/ready: requirements.txt constraints.txt pyproject.toml
 	$(may-install)
 	@test "$$(uname -sm)" != "Darwin x86_64" || { \
 	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
@@ -127,7 +138,7 @@ clean: ## remove what was built and installed here
 	@echo "1 of 3: a Python of its own"
 	$(call make-venv,.venv)
 	@echo "2 of 3: JAX and Flax, which compute (one to three minutes)"
-	@start=$$(date +%s); $(PIP) install $$(grep -E '^(jax|flax)' requirements.txt) || { $(no-install); }; \
+	@start=$$(date +%s); $(PIP) install -c constraints.txt $$(grep -E '^(jax|flax)' requirements.txt) || { $(no-install); }; \
 	left=$$((($$(date +%s) - start) / 30 + 1)); \
 	echo "3 of 3: Jupyter and all else ($$left minute$$(test $$left = 1 || echo s) left, at the pace of step 2)"; \
 	$(PIP) install -r requirements.txt -e . || { $(no-install); }

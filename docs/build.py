@@ -30,6 +30,7 @@ BESIDE = [  # what the pages refer to
     "BENCHMARKS.md",
     "data/README.md",
     "tests/CONDITIONS.md",
+    "tests/SHARPNESS.md",
     "tests/benchmarks/scaling.png",
     "tests/mutants/GENERAL.md",
     "tests/mutants/README.md",

@@ -133,7 +133,7 @@ MISTAKES = {
     ),
     "integers to climb with": (lambda: climb(params=jnp.zeros(2, int)), "gradient ascent expects floating arrays"),
     "integers to start EM": (
-        lambda: em(lg.PPCA, FACTORS._replace(b=jnp.zeros(2, int)), XS), "expected the same shapes and types; start from"
+        lambda: em(lg.PPCA, FACTORS._replace(b=jnp.zeros(2, int)), XS), "same structure, shapes and types; start from"
     ),
     "nothing to fit": (lambda: climb(params=()), "params hold no arrays to be climbed: gradient ascent"),
     "an optimiser by its name": (lambda: climb(optimizer="adam"), "optimizer is str: expected one from optax"),
@@ -169,6 +169,27 @@ MISTAKES = {
     ),
     "a seed for em's key": (lambda: em(gmm.GMM, MIXTURE, XS, key=3), "key is int: pass key=jax.random.key(0)"),
     "a tolerance below zero": (lambda: em(gmm.GMM, MIXTURE, XS, tol=-1.0), "or None to run all steps"),
+    "a word for a tolerance": (lambda: em(gmm.GMM, MIXTURE, XS, tol="0.1"), "tol is '0.1': expected nats per example"),
+    "a tolerance that is none": (lambda: em(gmm.GMM, MIXTURE, XS, tol=np.nan), "tol is nan: expected nats per example"),
+    "a yes for a tolerance": (lambda: em(gmm.GMM, MIXTURE, XS, tol=True), "tol is True: expected nats per example"),
+    "a bound by its name": (
+        lambda: vj.mean_bound(gmm.GMM, MIXTURE, XS, None, bound="elbo"), "bound is 'elbo': expected a function, such as"
+    ),
+    "no bound": (lambda: vj.mean_bound(gmm.GMM, MIXTURE, XS, None, bound=None), "bound is None: expected a function"),
+    "a bound by its name, climbed": (lambda: climb(lg.PPCA, FACTORS, bound="iw"), "bound is 'iw': expected a function"),
+    "a word for a key": (lambda: vj.mean_bound(vae.make_vae(), NETS, PIXELS, "0"), "key is str: pass key=jax.random"),
+    "an objective by its name": (lambda: climb("elbo"), "objective is 'elbo': expected a function, such as one from"),
+    "a module for an objective": (lambda: climb(gmm), "objective is a module: expected a function, such as one from"),
+    "objective and params swapped": (lambda: climb(MIXTURE, squares), "objective is a GMMParams: expected a function"),
+    "a model for its log_joint": (
+        lambda: vj.elbo(lg.PPCA, FACTORS, XS[0], vj.cubature_nodes(np.zeros(1), np.ones(1))),
+        "log_joint is a LatentModel: expected a function, such as the log_joint of a LatentModel",
+    ),
+    "a prior by its name": (lambda: vae.make_vae(log_prior="normal"), "log_prior is 'normal': expected a function"),
+    "points for nodes": (lambda: vj.expect(jnp.sum, XS), "returned a ndarray: expected vaejax.Nodes"),
+    "points to bind to": (lambda: vj.bind(XS, lambda z: vj.observed()), "returned a ndarray: expected vaejax.Nodes"),
+    "a module to prepare": (lambda: vj.prepare(gmm, XS), "model is module: expected a vaejax.LatentModel"),
+    "a module to blend": (lambda: vj.blend(gmm, (0, 0), (0, 0), 0.5), "model is module: expected a vaejax.LatentModel"),
     "no data at all": (lambda: climb(xs=None), "expected at least one example"),
     "an objective of integers": (lambda: climb(lambda p, xs, k: xs.shape[0]), "expected one float"),
     "no batch": (lambda: climb(batch_size=0), "batch_size is 0: expected a whole number"),
@@ -188,7 +209,11 @@ MISTAKES = {
     "no components": (lambda: gmm.init(XS, 0, KEY), "num_components is 0: expected a whole number"),
     "a constant column": (lambda: gmm.init(XS * [1, 0], 2, KEY), "feature 1 is the same in all 30 examples: drop it"),
     "an infinite entry": (lambda: em(gmm.GMM, MIXTURE, np.where(XS > 1, np.inf, XS)), "NaN or infinite entries"),
-    "a floor above the data": (lambda: gmm.make_gmm(2.0), "expected a share of the data's variance"),
+    "a floor above the data": (lambda: gmm.make_gmm(2.0), "min_variance is 2.0: expected a share of the data's"),
+    "a word for a floor": (lambda: gmm.make_gmm("0.1"), "min_variance is '0.1': expected a share of the data's"),
+    "no floor": (lambda: gmm.make_gmm(None), "min_variance is None: expected a share of the data's variance, below 1"),
+    "a batch to a mixture": (lambda: gmm.log_prob(MIXTURE, XS), "x has shape (30, 2): expected one example (2,)"),
+    "a list to a mixture": (lambda: gmm.predict(MIXTURE, [1.0, 2.0]), "x is a list: expected an array (2,)"),
     "a flat component": (
         lambda: em(gmm.GMM, MIXTURE._replace(scale_tril=jnp.zeros((3, 2, 2))), XS), "expected a positive diagonal"
     ),
@@ -208,12 +233,16 @@ MISTAKES = {
     ),
     "factors drawn by a seed": (lambda: lg.sample(FACTORS, 1, 5), "key is int: pass key=jax.random.key(0)"),
     "shadows without steps": (lambda: lg.als(XS, 1, 0, KEY), "num_steps is 0: expected a whole number"),
+    "a list for factors in closed form": (lambda: lg.ppca_mle(XS.tolist(), 1), "xs is a list: expected an array"),
+    "a list to fill in, factors": (lambda: lg.impute(FACTORS, [1.0, np.nan]), "x is a list: expected an array (2,)"),
     "a shadow of one example": (lambda: lg.pca(XS[:1], 1), "(1, 2)"),
     # networks
     "a size for sizes": (lambda: vae.init(KEY, 16, 2, hidden=500), "such as (500,), or ()"),
     "half a unit": (lambda: vae.init(KEY, 16, 2, hidden=(2.5,)), "hidden is 2.5: expected a whole number"),
     "an unknown likelihood": (lambda: vae.make_vae("poisson"), 'expected "bernoulli" or "gaussian"'),
     "factors for networks": (lambda: climb(vae.make_vae(), FACTORS, PIXELS), "expected VAEParams, as vae.init makes"),
+    "codes of two sizes": (lambda: vae.decode(NETS, np.zeros(3)), "z has shape (3,): expected one example (2,)"),
+    "a batch of codes": (lambda: vae.decode(NETS, np.zeros((5, 2))), "z has shape (5, 2): expected one example (2,)"),
     "the noise of coins": (lambda: vae.sigma2(NETS), "which has no sigma2"),
     "draws that do not divide": (
         lambda: vj.log_likelihood(vae.make_vae(), NETS, PIXELS, KEY, num_samples=50), "a multiple of chunk_size"

@@ -1,5 +1,6 @@
 """A fit that is killed and started again ends as one that was not."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -25,11 +26,9 @@ def noisy_squares(params, xs, key):
     return -((xs - params["mean"][None]) ** 2).mean() + (params["mean"] * jax.random.normal(key, 2)).sum()
 
 
-def climb(num_steps, data=XS, batch_size=7, key=KEY, **options):
-    start = {"mean": np.zeros(2)}
-    return vj.maximize(
-        noisy_squares, start, data, key, optimizer=ADAM, num_steps=num_steps, batch_size=batch_size, **options
-    )
+def climb(num_steps, data=XS, batch_size=7, key=KEY, objective=noisy_squares, start=0, **options):
+    options |= dict(optimizer=ADAM, num_steps=num_steps, batch_size=batch_size)
+    return vj.maximize(objective, {"mean": np.full(2, float(start))}, data, key, **options)
 
 
 def assert_same(result, other):
@@ -88,6 +87,45 @@ def test_another_fit_is_refused(tmp_path, changes, message):
     climb(100, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=message):
         climb(**dict(num_steps=200, checkpoint=tmp_path) | changes)
+
+
+def other_squares(params, xs, key):
+    return noisy_squares(params, xs, key) - (params["mean"] ** 2).sum()
+
+
+def squares_written_otherwise(params, xs, key):
+    """The same but for rounding, as when other devices compute it."""
+    squares = jax.lax.map(lambda x: (x - params["mean"]) ** 2, xs, batch_size=4).astype(np.float32)
+    return (params["mean"] * jax.random.normal(key, 2)).sum() - squares.mean().astype(float)
+
+
+@pytest.mark.parametrize("batch_size", [7, None])
+@pytest.mark.parametrize("num_steps", [100, 200])
+def test_another_objective_or_content_of_the_data_is_refused(tmp_path, batch_size, num_steps):
+    """Found at the end or on the way; of the same keys and shapes, and with the same value at the start."""
+    options = dict(batch_size=batch_size, checkpoint=tmp_path)
+    climb(100, **options)
+    for changes in (dict(objective=other_squares), dict(data=XS + 1)):
+        with pytest.raises(ValueError, match=r"its objective on the first batch of the data is -.*, and -.* in this"):
+            climb(num_steps, **options | changes)
+    climb(num_steps, **options)
+
+
+def test_the_same_objective_goes_on_however_it_is_computed(tmp_path):
+    """From another start, too: what counts is where the checkpoint had got to."""
+    climb(100, checkpoint=tmp_path)
+    params, _ = climb(200, checkpoint=tmp_path, objective=squares_written_otherwise, start=1)
+    np.testing.assert_allclose(params["mean"], climb(200)[0]["mean"], atol=1e-5)
+
+
+def test_a_checkpoint_that_says_nothing_of_the_objective_goes_on(tmp_path):
+    """Such as earlier versions wrote."""
+    climb(100, checkpoint=tmp_path)
+    (file,) = (path for path in (tmp_path / "100" / "fit").iterdir() if b'"height"' in path.read_bytes())
+    fit = json.loads(file.read_text())
+    del fit["height"]
+    file.write_text(json.dumps(fit))
+    assert_same(climb(200, checkpoint=tmp_path), climb(200))
 
 
 def no_number(params, xs, key):

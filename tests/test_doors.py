@@ -93,6 +93,13 @@ RIGHT = {
     "a thousand halves": (lambda: vj.enumerate_nodes(log_softmax(1000, jnp.float16)).weight.shape, (1000,)),
     "a thousand of fewer digits": (lambda: vj.enumerate_nodes(log_softmax(1000, jnp.bfloat16)).weight.shape, (1000,)),
     "a certain label, by an integer": (lambda: vj.enumerate_nodes([0]).weight, [1.0]),
+    # numbers of numpy and of JAX
+    "a tolerance of JAX": (
+        lambda: len(vj.em(vj.gmm.GMM, vj.gmm.init(XS, 2, KEY), XS, num_steps=9, tol=jnp.float32(9))[1]), 2
+    ),
+    "a list to an encoder": (
+        lambda: vj.vae.encode(vj.vae.init(KEY, 2, 1, hidden=()), [0.5, 1])[1], [1.0]
+    ),
     # counts of numpy
     "a small integer for a count": (lambda: len(vj.grid_nodes(np.zeros(3), np.ones(3), np.int8(20)).z), 8000),
     # a tracer passes
@@ -128,7 +135,7 @@ RIGHT = {
 
 WRONG = {
     "a batch to a density": (
-        lambda: d.log_gaussian(XS, np.zeros(2), np.ones(2)), "expected the same shape (D,); vmap over batches"
+        lambda: d.log_gaussian(XS, np.zeros(2), np.ones(2)), "and mean (2,): expected one shape (D,); vmap over batches"
     ),
     "one number to a density": (lambda: d.log_gaussian(1.0, 0.0, 1.0), "jnp.atleast_1d for a single number"),
     "deviations of another length": (
@@ -224,6 +231,7 @@ WRONG = {
     "a column of one value": (lambda: doors.check_spread(0 * HOLES + [0.1, 0]), "column 0 is the same in all 30"),
     # files
     "nothing to save": (lambda: vj.save("no.npz", {}), "there is nothing to save"),
+    "a function to save": (lambda: vj.save("no.npz", [np.sum]), "at [0]: expected arrays of numbers, or None"),
     "a key to save": (lambda: vj.save("no.npz", {"key": KEY, "w": np.zeros(2, "f2")}), "jax.random.key_data(key)"),
     "words to save": (lambda: vj.save("no.npz", ["W", XS]), "params hold str at [0]: expected arrays of numbers"),
     "a mask to save": (lambda: vj.save("no.npz", {"w": np.ma.masked_less(XS, 0)}), "a mask would be lost"),
@@ -236,7 +244,7 @@ WRONG = {
     "two names that read alike": (
         lambda: vj.save("no.npz", {"a": XS, Alike("b"): XS}), "2 arrays by 1 names: rename the keys"
     ),
-    "a yes for a folder": (lambda: Checkpoints(True, {}), "checkpoint is 'True': expected a folder"),
+    "a yes for a folder": (lambda: Checkpoints(True, {}, None), "checkpoint is 'True': expected a folder"),
 }  # fmt: skip
 
 

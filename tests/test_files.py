@@ -1,5 +1,7 @@
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -126,9 +128,12 @@ def test_a_flipped_bit_among_the_numbers_is_always_noticed(path):
                 vj.load(path, params)
 
 
-def write_npy(path, array):
+def write_npy(path, array, said=b"", says=b""):
     with path.open("wb") as file:
         np.save(file, array)
+    content = path.read_bytes()
+    assert said in content
+    path.write_bytes(content.replace(said, says))
 
 
 @pytest.mark.parametrize(
@@ -143,6 +148,7 @@ def write_npy(path, array):
         lambda path: path.write_bytes(pickle.dumps(XS)),
         lambda path: write_npy(path, XS),
         lambda path: write_npy(path, np.array([{}])),
+        lambda path: write_npy(path, XS, b"(40, 5), }" + 12 * b" ", b"(40000000000000, 5), }"),
     ],
     ids=[
         "empty",
@@ -154,6 +160,7 @@ def write_npy(path, array):
         "pickle",
         "npy",
         "objects",
+        "more than memory holds",
     ],
 )
 def test_a_file_that_save_did_not_write_is_refused(path, write):
@@ -242,6 +249,24 @@ def test_a_folder_is_no_damaged_file_and_a_new_file_may_be_read_by_whoever_may_r
     (tmp_path / "other").touch()
     vj.save(tmp_path / "saved.npz", factors(1))
     assert (tmp_path / "saved.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+LACKING = """if True:
+    import re, resource, sys, jax, numpy as np, vaejax as vj
+    used = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read()).group(1)) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (used + 2**24,) * 2)
+    try:
+        vj.load(sys.argv[1], [jax.ShapeDtypeStruct((2**24,), np.float32)])
+    except MemoryError:
+        print("too large to load")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_too_little_memory_is_no_damage(path):
+    vj.save(path, [np.zeros(2**24, np.float32)])  # 64 MB, and 16 are left
+    done = subprocess.run([sys.executable, "-c", LACKING, path], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "too large to load\n", done.stderr[-2000:]
 
 
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path):

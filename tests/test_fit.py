@@ -230,7 +230,7 @@ def test_doubles_of_numpy_do_in_single_precision_without_a_warning():
 def test_an_m_step_that_returns_another_structure_is_refused():
     model = gaussian.GAUSSIAN._replace(m_step=lambda p, T: tuple(p))
     xs = np.random.default_rng(0).standard_normal((9, 2))
-    with pytest.raises(ValueError, match="GaussianParams of 2 arrays into a tuple of 2: expected the same structure"):
+    with pytest.raises(ValueError, match=r"into a tuple of .*: expected the same structure"):
         vj.em(model, gaussian.init(xs), xs, num_steps=2)
 
 

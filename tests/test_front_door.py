@@ -40,7 +40,7 @@ PRETENDS = [  # what is asked for, a program that is found first, and what is sa
 
 def make(folder, target, *settings, **options):
     shutil.copy(ROOT / "Makefile", folder)
-    for name in ("requirements.txt", "requirements-site.txt", "pyproject.toml"):
+    for name in ("requirements.txt", "requirements-site.txt", "constraints.txt", "pyproject.toml"):
         (folder / name).touch()
     mode = folder.stat().st_mode
     folder.chmod(options.pop("mode", mode))

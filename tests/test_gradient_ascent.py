@@ -245,6 +245,20 @@ def test_the_bar_counts_every_step_and_leaves_nothing_behind(monkeypatch, capsys
     assert capsys.readouterr() == ("", "")  # a short run shows no bar at all
 
 
+def test_gradients_may_be_added_up_over_several_steps():
+    """Two steps of MultiSteps are one of the optimiser within; and calling again compiles nothing."""
+    xs, start = draw(5), (np.zeros(2), np.zeros(2))
+    options = dict(data=xs, key=jax.random.key(0))
+    twice = optax.MultiSteps(SGD, 2)
+    params, history = vj.maximize(mean_log_gaussian, start, **options, optimizer=twice, num_steps=8)
+    once, expected = vj.maximize(mean_log_gaussian, start, **options, optimizer=SGD, num_steps=4)
+    jax.tree.map(assert_close, params, once)
+    assert_close(history, np.repeat(expected, 2))
+    compiled = gradient_ascent._gradient_steps._cache_size()
+    vj.maximize(mean_log_gaussian, start, **options, optimizer=twice, num_steps=3)
+    assert gradient_ascent._gradient_steps._cache_size() == compiled
+
+
 def test_an_optimizer_may_ask_for_the_value():
     scale, top = np.array([1.0, 10.0, 100.0]), np.array([1.0, -2.0, 3.0])
 

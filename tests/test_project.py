@@ -1,6 +1,7 @@
 """What stands around the book: the requirements agree, the wheel carries the data, the Makefile speaks plainly."""
 
 import ast
+import importlib.metadata
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +30,7 @@ def run(*command, cwd=ROOT, **env):
 
 def requirements(file):
     lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
-    return {req.name: req for req in map(Requirement, filter(None, lines))}
+    return {req.name: req for req in map(Requirement, (line for line in lines if line and line[0] != "-"))}
 
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -39,6 +41,8 @@ PINNED = requirements("requirements.txt")
 DEV = requirements("requirements-dev.txt")
 TEACHING = requirements("requirements-teaching.txt")
 BENCH = requirements("requirements-bench.txt")
+LAB = requirements("requirements-lab.txt")
+LOCKED = {canonicalize_name(name): req for name, req in requirements("constraints.txt").items()}
 
 
 def test_requirements_are_the_ten_of_the_book():
@@ -57,6 +61,38 @@ def test_pins_are_exact_and_inside_the_ranges(req):
     assert spec.operator == "==" and "*" not in spec.version
     if req.name in RANGES:
         assert RANGES[req.name].specifier.contains(spec.version), f"{req} is outside {RANGES[req.name]}"
+
+
+def test_each_pin_is_locked_and_whatever_installs_it_is_told():
+    for req in [*PINNED.values(), *DEV.values(), *TEACHING.values(), *LAB.values()]:
+        assert LOCKED[canonicalize_name(req.name)].specifier == req.specifier, f"{req.name}: run make lock"
+    assert all(len(req.specifier) == 1 and str(req.specifier).startswith("==") for req in LOCKED.values())
+    assert "-c constraints.txt" in (ROOT / "requirements.txt").read_text().splitlines()
+    for install in re.findall(r"\(PIP\) install (.*)", (ROOT / "Makefile").read_text()):
+        assert "-r requirements.txt" in install or "-c constraints.txt" in install, install
+
+
+def brought_along(todo):
+    """name -> version of all that is installed for the sake of these requirements, here, on this Python."""
+    versions, seen = {}, set()
+    while todo:
+        req = todo.pop()
+        for extra in {"", *req.extras} - {extra for name, extra in seen if name == req.name}:
+            seen.add((req.name, extra))
+            found = importlib.metadata.distribution(req.name)
+            versions[canonicalize_name(req.name)] = found.version
+            more = map(Requirement, found.requires or [])
+            todo += [req for req in more if req.marker is None or req.marker.evaluate({"extra": extra})]
+    return versions
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is locked is what Linux needs")
+def test_what_the_requirements_bring_along_is_locked():
+    versions = brought_along([*PINNED.values(), *DEV.values(), *TEACHING.values()])
+    assert len(versions) > 100
+    for name in versions.keys() - {"setuptools"}:  # which venv brings
+        assert name in LOCKED, f"{name} {versions[name]} is not in constraints.txt: run make lock"
+        assert LOCKED[name].specifier.contains(versions[name]), f"{LOCKED[name]} is locked, {versions[name]} is here"
 
 
 @pytest.mark.parametrize("which", ["lowest", "newest"])
@@ -210,8 +246,8 @@ def test_a_wheel_carries_the_data(tmp_path):
 
 @pytest.fixture
 def bare_checkout(tmp_path):
-    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    for path in (*map(ROOT.joinpath, ("Makefile", "pyproject.toml", "README.md", "LICENSE")), *ROOT.glob("*.txt")):
+        shutil.copy(path, tmp_path)
     for name in ("vaejax", "data"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path

@@ -3,19 +3,7 @@
 What the chapters need around it, checks, data and plots, is in `vaejax.book`, which is imported by itself.
 """
 
-from vaejax import (
-    bounds,
-    densities,
-    expectation,
-    files,
-    gaussian,
-    gmm,
-    gradient_ascent,
-    linear_gaussian,
-    nodes,
-    sharding,
-    vae,
-)
+from vaejax import densities, gaussian, gmm, linear_gaussian, vae
 from vaejax.bounds import (
     FastEStep,
     LatentModel,

@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vaejax.doors import check_batch, check_count, check_key, count_examples, is_traced
-from vaejax.nodes import Nodes, check_nodes, grid_nodes, join, on_support
+from vaejax.doors import check_batch, check_count, check_function, check_key, count_examples, is_traced
+from vaejax.nodes import Nodes, check_nodes, check_product_rule, grid_nodes, join, on_support
 from vaejax.sharding import Sharded, drop_padding, replicate_like
 
-MOST_CELLS = 10**7  # of a grid
 MOST_PAIRS = 2**15  # of a grid point and an example, that are looked at together
 
 
@@ -62,6 +61,7 @@ def log_weights(log_joint, params, x, nodes):
         ValueError: `log_joint` does not return one number, or `nodes` are no `Nodes` of at least one point.
     """
     _check_shapes(nodes)
+    check_function("log_joint", log_joint, "the log_joint of a LatentModel")
     # numpy's arrays cannot be read at a label that is traced, params.mu[z], and JAX's can
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if hasattr(leaf, "dtype") else leaf, params)
     log_p = jax.vmap(lambda z: log_joint(params, x, z))(nodes.z)
@@ -137,8 +137,11 @@ def mean_bound(model, params, xs, key, bound=elbo, num_samples=1, chunk_size=Non
     """
     check_model_data(model, params, xs)
     check_count("num_samples", num_samples)
+    check_function("bound", bound, "vaejax.elbo or vaejax.iw_bound")
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
+    if key is not None:
+        check_key(key)
     params, key = replicate_like(xs, (params, key))
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, int(num_samples), chunk_size)
 
@@ -196,15 +199,10 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
         (N,) nats.
 
     Raises:
-        ValueError: bad data, more than MOST_CELLS cells, or corners that `grid_nodes` refuses.
+        ValueError: bad data, more than 10^7 cells, or corners that `grid_nodes` refuses.
     """
-    check_count("num_points", num_points)
     corner = grid_nodes(low, high, 1).z[0]  # its checks
-    if int(num_points) ** corner.size > MOST_CELLS:
-        raise ValueError(
-            f"num_points is {num_points} for {corner.size} latents: expected at most {MOST_CELLS} cells; take "
-            f"num_points={int(MOST_CELLS ** (1 / corner.size) + 1e-9)} or fewer"
-        )
+    check_product_rule("a grid", corner.size, num_points)
     check_model_data(model, params, xs)
     low, high = (jnp.asarray(end, corner.dtype) for end in (low, high))
     params, low, high = replicate_like(xs, (params, low, high))
@@ -213,8 +211,7 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
 
 def complete(model, params, x, key, num_samples=1):
     """The nodes of one example: of `model.posterior`, or of `num_samples` calls of it, each with a key of its own."""
-    once = key is None or num_samples == 1
-    draw = partial(model.posterior, params, x)
+    once, draw = key is None or num_samples == 1, partial(model.posterior, params, x)
     nodes = draw(key) if once else jax.vmap(draw)(jax.random.split(key, num_samples))
     check_nodes("the posterior", nodes)
     return nodes if once else join(nodes)
@@ -262,9 +259,7 @@ def _score(model, params, xs, key, bound, num_samples, chunk_size=None):
     def bound_of(x, nodes):
         return bound(model.log_joint, params, x, nodes)
 
-    if key is not None:
-        check_key(key)
-        key = jax.random.split(key, count_examples(xs))
+    key = None if key is None else jax.random.split(key, count_examples(xs))
     if chunk_size is None:
         return jax.vmap(bound_of)(xs, jax.vmap(nodes_of)(xs, key))
     # the gradient computes a chunk again, and need not keep what was inside

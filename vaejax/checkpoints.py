@@ -19,9 +19,10 @@ class Checkpoints:
         folder: where they are kept, made if need be; one that all hosts see, where there are several. It may be an
             address, such as "gs://bucket/run". None: nowhere.
         fit: what tells this fit from another one, a dict that JSON can hold.
+        height: a function from a state to a number, by which the objective is told from another one.
     """
 
-    def __init__(self, folder, fit):
+    def __init__(self, folder, fit, height):
         self.manager = None
         if folder is None:
             return
@@ -31,7 +32,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp  # takes half a second, and most fits are short
 
         self.folder = folder if "://" in str(folder) else Path(folder).expanduser().absolute()
-        self.fit, self.ocp = fit, ocp
+        self.fit, self.height, self.ocp = fit, height, ocp
         self.manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
@@ -60,16 +61,24 @@ class Checkpoints:
             return 0, state, np.zeros(0)
         found = self._restore(step, fit=self.ocp.args.JsonRestore())
         for name, value in self.fit.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"the checkpoint in {self.folder} is of another fit: its {name} is {found.get(name)}, and {value} "
-                    "in this one; give each fit a folder of its own"
-                )
+            self._check(name, found.get(name), value, found.get(name) == value)
         like = jax.tree.map(self.ocp.tree.to_shape_dtype_struct, jax.tree.leaves(state))
-        kept = self._restore(
-            step, state=self.ocp.args.StandardRestore({"leaves": like, "history": np.zeros(step, self.fit["history"])})
-        )
-        return step, jax.tree.unflatten(jax.tree.structure(state), kept["leaves"]), kept["history"]
+        like = {"leaves": like, "history": np.zeros(step, self.fit["history"])}
+        kept = self._restore(step, state=self.ocp.args.StandardRestore(like))
+        state, history = jax.tree.unflatten(jax.tree.structure(state), kept["leaves"]), kept["history"]
+        now = self.height(state)
+        before = found.get("height", now)  # which older checkpoints lack
+        size = np.abs(history).max()  # others than this machine may have rounded it, and products to half precision
+        is_same = np.isclose(now, before, rtol=1e-3, atol=1e-6 * size, equal_nan=True)
+        self._check("objective on the first batch of the data", before, now, is_same)
+        return step, state, history
+
+    def _check(self, name, before, now, is_same):
+        if not is_same:
+            raise ValueError(
+                f"the checkpoint in {self.folder} is of another fit: its {name} is {before}, and {now} in this one; "
+                "give each fit a folder of its own"
+            )
 
     def _restore(self, step, **args):
         try:
@@ -87,8 +96,9 @@ class Checkpoints:
             return
         args = self.ocp.args
         kept = {"leaves": jax.tree.leaves(state), "history": history}
+        fit = self.fit | {"height": self.height(state)}
         try:
-            self.manager.save(step, args=args.Composite(state=args.StandardSave(kept), fit=args.JsonSave(self.fit)))
+            self.manager.save(step, args=args.Composite(state=args.StandardSave(kept), fit=args.JsonSave(fit)))
         except Exception as error:  # a full disk, for one, comes as an error of the library that writes
             raise OSError(
                 f"step {step} cannot be kept in {self.folder} ({error}): make room, or move the folder to where there "

@@ -60,9 +60,7 @@ def log_gaussian(x, mean, scale_tril):
     x, mean, scale_tril = as_float(x, mean, scale_tril)
     check_gaussian(mean, scale_tril)
     if x.shape != mean.shape:
-        raise ValueError(
-            f"x has shape {x.shape} and mean {mean.shape}: expected the same shape (D,); vmap over batches"
-        )
+        raise ValueError(f"x has shape {x.shape} and mean {mean.shape}: expected one shape (D,); vmap over batches")
     white = _whiten(scale_tril, x - mean)
     return -0.5 * (white**2).sum() - log_det_tril(scale_tril) - 0.5 * x.size * LOG_2PI
 

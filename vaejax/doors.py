@@ -18,6 +18,20 @@ def check_count(name, value):
         raise ValueError(f"{name} is {value!r}: expected a whole number of at least 1")
 
 
+def check_number(name, value, is_right, expected):
+    """ValueError unless `value` is one real number for which `is_right` holds."""
+    array = np.asarray(value)
+    if array.ndim > 0 or array.dtype.kind not in "iuf" or not is_right(array):
+        raise ValueError(f"{name} is {value!r}: expected {expected}")
+
+
+def check_function(name, value, like):
+    """ValueError unless `value` can be called: a function itself is handed over, not its name."""
+    if not callable(value):
+        came = repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
+        raise ValueError(f"{name} is {came}: expected a function, such as {like}")
+
+
 def check_key(key):
     """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
@@ -141,18 +155,15 @@ def check_params(params, kind, xs, *shapes):
         if len(shape) != len(axes) or shape != known:
             found = ", ".join(str(np.shape(array)) for array in params)
             expected = ", ".join(str(tuple(axes)) for axes in shapes).replace("'", "")
-            raise ValueError(
-                f"params have shapes {found} beside examples of {xs.shape[1]} features: expected {expected}"
-            )
+            came = f"{found} beside examples of {xs.shape[1]} features"
+            raise ValueError(f"params have shapes {came}: expected {expected}")
 
 
 def check_gaussians(means, scale_tril):
     """ValueError unless these are finite, and the factors (..., D, D) lower, with a positive diagonal."""
     diagonal = np.diagonal(scale_tril, axis1=-2, axis2=-1)
     if not (np.isfinite(means).all() and np.isfinite(scale_tril).all() and (diagonal > 0).all()):
-        raise ValueError(
-            "params hold NaN, infinity or a singular covariance: expected a positive diagonal in scale_tril"
-        )
+        raise ValueError("params hold NaN, infinity or a singular factor: expected a positive diagonal in scale_tril")
     check_lower(scale_tril)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vaejax.bounds import check_model, check_model_data, complete, elbo
-from vaejax.doors import check_count, check_key, check_table, count_examples, is_mapped, require_concrete
+from vaejax.doors import check_count, check_key, check_number, check_table, count_examples, is_mapped, require_concrete
 from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
 from vaejax.sharding import Sharded, replicate_like
 
@@ -54,6 +54,7 @@ def prepare(model, xs):
     Raises:
         ValueError: the model has no fast route, or that of another model; or it cannot read these data.
     """
+    check_model(model)
     if model.fast is None:
         raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
     if not isinstance(xs, Prepared | Sharded):
@@ -135,6 +136,7 @@ def blend(model, running, batch, rate):
     Source: Cappe and Moulines (2009), On-line expectation-maximization algorithm for latent data models, (7), with the
     centres added.
     """
+    check_model(model)
     (average, old), (new_average, new) = running, batch
     average = average if model.recentre is None else model.recentre(average, old, new)
     return jax.tree.map(lambda a, b: (1 - rate) * a + rate * b, average, new_average)
@@ -174,8 +176,8 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     like = np.zeros((1, *xs.shape[1:]), xs.dtype) if isinstance(xs, Prepared) else xs
     check_model_data(model, params, like)
     check_count("num_steps", num_steps)
-    if tol is not None and not (isinstance(tol, int | float | np.number) and tol >= 0):
-        raise ValueError(f"tol is {tol!r}: expected nats per example, at least 0, or None to run all steps")
+    if tol is not None:
+        check_number("tol", tol, lambda tol: tol >= 0, "nats per example, at least 0, or None to run all steps")
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
     data = _prepare(model, xs) if fast else xs
@@ -380,16 +382,12 @@ def _as_precise(params, xs):
 
 def _check_kept(params, fitted):
     """ValueError, while the step is compiled, unless an M-step returns what it was given, with other numbers."""
-    before, after = ([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (params, fitted))
-    if jax.tree.structure(params) != jax.tree.structure(fitted):
+    trees = params, fitted
+    kinds = [", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)) for tree in trees]
+    if kinds[0] != kinds[1] or jax.tree.structure(params) != jax.tree.structure(fitted):
         raise ValueError(
-            f"the M-step turns a {type(params).__name__} of {len(before)} arrays into a {type(fitted).__name__} of "
-            f"{len(after)}: expected the same structure"
-        )
-    if before != after:
-        raise ValueError(
-            f"the M-step turns params of {', '.join(before)} into {', '.join(after)}: expected the same shapes and "
-            "types; start from floating arrays"
+            f"the M-step turns a {type(params).__name__} of {kinds[0]} into a {type(fitted).__name__} of {kinds[1]}: "
+            "expected the same structure, shapes and types; start from floating arrays"
         )
 
 

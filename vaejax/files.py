@@ -57,6 +57,7 @@ def load(path, like):
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
+        MemoryError: the arrays of the file do not fit.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     path = _as_path(path)
@@ -66,6 +67,8 @@ def load(path, like):
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:  # zip, npy and the parser of its headers have dozens, and nobody lists them
+        if isinstance(error, MemoryError):
+            np.empty(path.stat().st_size, np.uint8)  # the same again, unless damage asked for more than the file holds
         raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
     if str(arrays.pop("__format__", "")) != FORMAT:
         raise ValueError(f"{path} was not written by this version of vaejax.save: save it again")
@@ -105,7 +108,7 @@ def _as_numpy(name, leaf):
         with contextlib.suppress(OverflowError), np.errstate(over="ignore"):
             kept = np.asarray(jnp.asarray(leaf))
             leaf = kept if kept.item() == leaf or leaf != leaf else leaf
-    if jnp.issubdtype(kind, jax.dtypes.prng_key):
+    if jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
         advice = "a random key is saved as jax.random.key_data(key)"
     elif isinstance(leaf, np.ma.MaskedArray):
         advice = "a mask would be lost; save xs.filled(numpy.nan), or the data and the mask as two arrays"

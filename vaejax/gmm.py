@@ -19,7 +19,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from vaejax import gmm_fast
+from vaejax import doors, gmm_fast
 from vaejax.bounds import FastEStep, LatentModel
 from vaejax.densities import LOG_2PI
 from vaejax.doors import blocks, check_count, check_gaussians, check_key, check_params, check_table, require_concrete
@@ -49,6 +49,7 @@ def log_joint(params, x, z):
 @full_precision
 def log_joints(params, x):
     """log p(x, z = k) for all k: (K,) nats."""
+    doors.check_example(x, params.mu.shape[1])
     log_pi = jax.nn.log_softmax(params.log_pi)  # as it is, unless a gradient step has moved it
     eye = jnp.eye(x.size, dtype=jnp.result_type(params.scale_tril))
     # A factor is inverted once for all examples: K little systems for each of N examples would be solved one by one.
@@ -229,10 +230,7 @@ def make_gmm(min_variance=1e-6):
         min_variance: no direction of a component has less than this share of the data's variance in that direction;
             0 removes the guard.
     """
-    if not 0 <= min_variance < 1:
-        raise ValueError(
-            f"min_variance is {min_variance}: expected a share of the data's variance, at least 0, below 1"
-        )
+    doors.check_number("min_variance", min_variance, lambda v: 0 <= v < 1, "a share of the data's variance, below 1")
     return _make_gmm(float(min_variance))
 
 

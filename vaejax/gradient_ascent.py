@@ -15,6 +15,7 @@ import optax
 from flax import nnx
 from tqdm import tqdm
 
+from vaejax import doors
 from vaejax.bounds import LatentModel, check_model_data, elbo, mean_bound
 from vaejax.checkpoints import Checkpoints
 from vaejax.doors import check_batch, check_count, check_key, count_examples, is_mapped, require_concrete
@@ -54,8 +55,8 @@ def maximize(
             batches at a time are read, so they may be larger than memory; the shuffled order takes about 16 bytes for
             each example.
         key: a key from `jax.random.key`; the same key gives the same fit.
-        optimizer: from optax, for instance `optax.adam(1e-2)`; those that ask for the value as well, such as
-            `optax.lbfgs()`, get it. Static, too: another object compiles anew.
+        optimizer: from optax, for instance `optax.adam(1e-2)`, or `optax.MultiSteps` around one; those that ask for the
+            value as well, such as `optax.lbfgs()`, get it. Static, too: another object compiles anew.
         num_steps: number of gradient steps, at least 1.
         batch_size: examples in each step, drawn from one shuffled pass through the data after another; None takes all.
         bound, num_samples: of a `LatentModel`, which bound is climbed, with how many draws; as in `mean_bound`.
@@ -64,8 +65,9 @@ def maximize(
         checkpoint: a folder in which to keep what was reached, through orbax, which comes with flax. A fit that finds a
             checkpoint there goes on from it, and ends as if it had never been interrupted: bit for bit, on the same
             machine. With a larger num_steps it goes on from where it had ended. Another key, batch_size or shape is
-            refused; another objective, optimiser or content of the data cannot be noticed: give each fit a folder of
-            its own.
+            refused, and so are an objective and data that make another value of what was reached, by more than the
+            thousandth that another machine may round. Another optimiser is not noticed. Give each fit a folder of its
+            own.
         checkpoint_every: steps from one checkpoint to the next, in effect a multiple of BLOCK; one more at the end.
 
     Returns:
@@ -86,6 +88,8 @@ def maximize(
         batch_size = int(batch_size)
         if batch_size > num_examples:
             raise ValueError(f"batch_size is {batch_size}, but there are {num_examples} examples: use fewer, or None")
+    if isinstance(optimizer, optax.MultiSteps):  # which has both methods and is none
+        optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
     objective = _as_objective(objective, params, data, bound, num_samples)
@@ -105,8 +109,25 @@ def maximize(
         "state": [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)],
         "history": jnp.zeros(0).dtype.name,
     }
+
+    def read(batches, count):
+        """The data, and (BLOCK, B) which of them are in each batch; of a mapped file only the rows that are."""
+        if batch_size is None:
+            return data, None
+        indices = np.pad(np.stack(list(itertools.islice(batches, count))), [(0, BLOCK - count), (0, 0)])
+        if not in_parts:
+            return data, indices
+        rows = jax.tree.map(lambda leaf: np.asarray(leaf[indices.ravel()]), data)
+        return rows, np.arange(indices.size, dtype=np.int32).reshape(indices.shape)
+
+    def height(state):
+        """Its objective on the first batch, which the same objective keeps however it is written and compiled."""
+        rows, indices = read(_batch_stream(key_batches, num_examples, batch_size), 1)
+        _, values = _gradient_steps(objective, optimizer, own_copy(state), still, rows, key_steps, indices, 0, 1)
+        return float(values[0])
+
     with (
-        Checkpoints(checkpoint, identity) as checkpoints,
+        Checkpoints(checkpoint, identity, height) as checkpoints,
         tqdm(total=num_steps, unit="step", delay=10, leave=False, disable=not _is_watched()) as bar,
     ):
         done, state, history = checkpoints.newest(state)
@@ -116,12 +137,8 @@ def maximize(
         bar.update(done)
         batches = itertools.islice(_batch_stream(key_batches, num_examples, batch_size), done, None)
         while done < num_steps:
-            rows, indices, count = data, None, min(BLOCK, num_steps - done)
-            if batch_size is not None:
-                indices = np.stack([next(batches) for _ in range(count)])
-                indices = np.pad(indices, [(0, BLOCK - count), (0, 0)])
-            if in_parts:
-                rows, indices = _read(data, indices)
+            count = min(BLOCK, num_steps - done)
+            rows, indices = read(batches, count)
             state, values = _gradient_steps(objective, optimizer, state, still, rows, key_steps, indices, done, count)
             values = np.asarray(values[:count])
             check_history(values, done, "try a smaller learning rate")
@@ -166,9 +183,7 @@ def _moves(params, frozen):
     """True for each leaf of params that is climbed, in their structure."""
     frozen = False if frozen is None else frozen
     if any(not isinstance(leaf, bool) for leaf in jax.tree.leaves(frozen)):
-        raise ValueError(
-            f"frozen holds {jax.tree.leaves(frozen)}: expected True where params stay as they are, or False"
-        )
+        raise ValueError(f"frozen holds {jax.tree.leaves(frozen)}: expected True where params are to stay, else False")
     try:
         frozen = jax.tree.broadcast(frozen, params)
     except ValueError as error:
@@ -207,12 +222,6 @@ def _merge(moving, still):
     return jax.tree.map(lambda a, b: b if a is None else a, moving, still, is_leaf=lambda leaf: leaf is None)
 
 
-def _read(data, indices):
-    """The rows that a block of batches (BLOCK, B) asks for, and where they now are."""
-    rows = jax.tree.map(lambda leaf: np.asarray(leaf[indices.ravel()]), data)
-    return rows, np.arange(indices.size, dtype=np.int32).reshape(indices.shape)
-
-
 def _batch_stream(key, num_examples, batch_size):
     """Index arrays (batch_size,), cut from one shuffled pass after another: every example comes equally often."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))  # 40 times faster than jax.random.permutation
@@ -232,6 +241,7 @@ def _as_objective(objective, params, data, bound, num_samples):
         return _bound_of(objective, bound, int(num_samples))
     if bound is not elbo or num_samples != 1:
         raise ValueError("bound and num_samples are for a LatentModel: this objective is a function, and says itself")
+    doors.check_function("objective", objective, "one from (params, data, key) to a float; or a vaejax.LatentModel")
     check_batch(data)
     return objective
 
@@ -244,9 +254,7 @@ def _check_objective(objective, params, data, key, batch_size):
 
     out = jax.eval_shape(height, params, data)
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
-        raise ValueError(
-            f"objective returned {out}: expected one float, a mean over the examples; average inside the objective"
-        )
+        raise ValueError(f"objective returned {out}: expected one float; average inside the objective")
 
 
 def _check_finite(params, step):

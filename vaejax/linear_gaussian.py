@@ -111,7 +111,8 @@ def sample(params, key, num_samples):
 @full_precision
 def impute(params, x):
     """x (D,) with its missing entries, NaN, filled in by their conditional mean W E[z | x] + b."""
-    return jnp.where(jnp.isnan(x), params.W @ posterior_moments(params, x)[0] + params.b, x)
+    expected = params.W @ posterior_moments(params, x)[0] + params.b
+    return jnp.where(jnp.isnan(x), expected, x)
 
 
 def init(xs, num_latents):
@@ -135,9 +136,7 @@ def init(xs, num_latents):
     check_count("num_latents", num_latents)
     num_examples, num_features = xs.shape
     if num_features < 2:
-        raise ValueError(
-            f"xs has shape {xs.shape}: one feature alone has nothing in common with another; expected D > 1"
-        )
+        raise ValueError(f"xs has shape {xs.shape}: one feature alone has nothing in common with another; take D > 1")
     most = min(num_features - 1, num_examples - 1)
     if num_latents > most:
         warnings.warn(
@@ -172,10 +171,12 @@ def ppca_mle(xs, num_latents):
     Source: Tipping and Bishop (1999), Probabilistic Principal Component Analysis; Bishop (2006), section 12.2.1,
     (12.45) and (12.46).
     """
+    is_prepared = hasattr(xs, "content")
+    if not is_prepared:
+        check_table(xs)
     check_count("num_latents", num_latents)
     if num_latents > min(xs.shape) - 1:
         raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
-    is_prepared = hasattr(xs, "content")
     if is_prepared and xs.mesh is not None:
         raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
     if is_prepared or xs.shape[0] >= xs.shape[1]:

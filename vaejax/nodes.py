@@ -59,6 +59,7 @@ def on_support(nodes):
     At such a z everything is finite that counts: a gradient that passes a function of a z of weight zero, where it may
     be infinite, would be 0 * inf.
     """
+    check_nodes("whoever made these nodes", nodes)
     used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
     first = used.argmax()
     return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), nodes.z)
@@ -186,11 +187,9 @@ def quadrature_nodes(mean, scale_tril, num_points):
     Source: Golub and Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23; the rule itself is numpy's.
     """
     num_latents = _num_latents(mean, scale_tril)
-    _check_product_rule("quadrature_nodes", num_latents, num_points)
+    check_product_rule("quadrature_nodes", num_latents, num_points)
     if num_points > 200:
-        raise ValueError(
-            f"num_points is {num_points}: numpy's Gauss-Hermite rule is accurate up to 200; use grid_nodes"
-        )
+        raise ValueError(f"num_points is {num_points}: numpy's rule is accurate up to 200 points; use grid_nodes")
     points, weights = np.polynomial.hermite_e.hermegauss(num_points)
     weight = _product(weights / weights.sum(), num_latents).prod(1)
     return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), weight)
@@ -216,7 +215,7 @@ def grid_nodes(low, high, num_points):
     low, high = as_float(low, high)
     if low.ndim != 1 or low.shape != high.shape or low.size == 0:
         raise ValueError(f"low has shape {low.shape} and high {high.shape}: expected two corners of one shape (L,)")
-    _check_product_rule("grid_nodes", low.size, num_points)
+    check_product_rule("grid_nodes", low.size, num_points)
     is_box = (high > low) & jnp.isfinite(low) & jnp.isfinite(high)
     if not is_traced(is_box) and not is_box.all():
         raise ValueError(f"low is {low} and high {high}: expected finite numbers, low < high in every dimension")
@@ -285,7 +284,8 @@ def _num_latents(mean, scale_tril):
     return np.size(mean)
 
 
-def _check_product_rule(name, num_latents, num_points):
+def check_product_rule(name, num_latents, num_points):
+    """ValueError unless n^L points are few enough to be looked at."""
     check_count("num_points", num_points)
     if num_latents > MAX_PRODUCT_DIM:
         raise ValueError(

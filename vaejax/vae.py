@@ -21,7 +21,7 @@ from jax import Array
 
 from vaejax.bounds import LatentModel, all_pairs
 from vaejax.densities import log_bernoulli, log_gaussian
-from vaejax.doors import check_count, check_key, check_params, check_rows
+from vaejax.doors import check_count, check_example, check_function, check_key, check_params, check_rows
 from vaejax.nodes import sample_nodes
 
 MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
@@ -87,6 +87,7 @@ def make_vae(likelihood="bernoulli", log_prior=None):
         raise ValueError(f'likelihood is {likelihood!r}: expected "bernoulli" or "gaussian"')
     if log_prior is None:
         return MODELS[likelihood]
+    check_function("log_prior", log_prior, "vae.log_standard")
     joint = partial(log_joint, log_prior=log_prior)
     joint.all_pairs = partial(_all_pairs, log_prior=log_prior)
     return MODELS[likelihood]._replace(log_joint=joint)
@@ -172,6 +173,8 @@ def encode(params, x):
 
 def decode(params, z):
     """E[x | z] (D,): probabilities of Bernoulli pixels, or the Gaussian's mean."""
+    if hasattr(params.decoder, "num_latents"):
+        check_example(z, params.decoder.num_latents, "z")
     f = params.decoder(z)
     return jax.nn.sigmoid(f) if params.log_sigma2 is None else f
 
@@ -211,7 +214,7 @@ def _check(likelihood, params, xs):
         mean, _ = jax.eval_shape(encode, params, xs[0])
         num_latents = getattr(params.decoder, "num_latents", mean.size)
         if mean.shape != (num_latents,):
-            raise ValueError(f"the encoder gives a mean {mean.shape}, the decoder reads z of shape ({num_latents},)")
+            raise ValueError(f"the encoder's mean is {mean.shape}, the decoder reads z of shape ({num_latents},)")
         jax.eval_shape(log_joint, params, xs[0], mean)
     if likelihood == "bernoulli":
         low, high = float(xs.min()), float(xs.max())

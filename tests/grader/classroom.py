@@ -46,7 +46,8 @@ MOODLE = re.compile(r"(?P<who>.+?_\d+)_assignsubmission_file(?P<number>)_(?P<fil
 FORKS = multiprocessing.get_context("forkserver")
 PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
 HANDOUT = (
-    "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "environment.yml", "pyproject.toml",
+    "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "constraints.txt",
+    "environment.yml", "pyproject.toml",
     "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/answers/*.ipynb",
     "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "docs/SCALING.md", "tests/coverage.csv",
 )  # fmt: skip
