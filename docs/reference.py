@@ -14,8 +14,9 @@ ALSO = {"linear_gaussian": ["pca"]}  # what a module offers from another one
 
 def modules():
     """The public modules, as `import vaejax` offers them, and those of the book."""
-    (offered,) = [n for n in _tree("__init__").body if isinstance(n, ast.ImportFrom) and n.module == "vaejax"]
-    return [alias.name for alias in offered.names] + BOOK
+    imports = [node for node in _tree("__init__").body if isinstance(node, ast.ImportFrom)]
+    whole = {alias.name for node in imports if node.module == "vaejax" for alias in node.names}
+    return sorted(whole | {node.module.removeprefix("vaejax.") for node in imports if node.module != "vaejax"}) + BOOK
 
 
 def public(module):

@@ -34,7 +34,7 @@ class Rounding:
             return 0 * size.real
         if np.iscomplexobj(size):
             return self.slip(size.real) + 1j * self.eps * np.abs(size.imag) * self.rng.uniform(-1, 1, np.shape(size))
-        size = np.where(np.isfinite(size), self.eps * np.abs(size) + self.least, 0)
+        size = np.where(np.isfinite(size) & (size != 0), self.eps * np.abs(size) + self.least, 0)
         return size * self.rng.uniform(-1, 1, np.shape(size))
 
     def __call__(self, array):

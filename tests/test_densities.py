@@ -118,8 +118,8 @@ ZEROS, ONES = np.zeros(2), np.ones(2)
     [
         (lambda: d.log_gaussian(np.zeros((3, 2)), np.zeros((3, 2)), np.eye(2)), "use jax.vmap"),
         (lambda: d.log_gaussian(np.zeros(2), np.zeros(2), np.eye(3)), r"expected \(2, 2\), a lower triangular"),
-        (lambda: d.log_gaussian(np.zeros(3), np.zeros(2), np.eye(2)), "same shape"),
-        (lambda: d.log_gaussian(ZEROS[None], ZEROS, ONES), "same shape"),
+        (lambda: d.log_gaussian(np.zeros(3), np.zeros(2), np.eye(2)), "one shape"),
+        (lambda: d.log_gaussian(ZEROS[None], ZEROS, ONES), "one shape"),
         (lambda: d.log_gaussian(0.0, 0.0, 1.0), "jnp.atleast_1d"),
         (lambda: d.log_bernoulli(np.zeros(3), np.zeros(2)), "one shape"),
         (lambda: d.log_bernoulli(np.zeros((3, 2)), np.zeros((3, 2))), "vmap"),

@@ -164,7 +164,7 @@ def sigma2(params):
 
 def encode(params, x):
     """Mean (L,) and standard deviations (L,) of q(z | x), for one example x (D,), of floats, bytes or truth values."""
-    x = x if jnp.issubdtype(jnp.result_type(x), jnp.floating) else 1.0 * jnp.asarray(x)  # of the networks' type, then
+    x = 1.0 * jnp.asarray(x)  # floats stay as they are; bytes, bits and lists are of the networks' type, then
     expected = getattr(params.encoder, "num_features", np.size(x))
     if np.shape(x) != (expected,):
         raise ValueError(f"x has shape {np.shape(x)}: this encoder reads one example of shape ({expected},)")
