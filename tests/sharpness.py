@@ -102,7 +102,7 @@ def main(names):
         start = time.perf_counter()
         known = measure(path)
         results = (json.loads(RESULTS.read_text()) if RESULTS.exists() else {}) | {path.stem: known}
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        RESULTS.write_text(a_line_each(results))
         TABLE.write_text("".join(table(results)))
         print(f"{path.stem}: {len(known)} claims, {time.perf_counter() - start:.0f} s", flush=True)
     if wrong := sorted(complaints(results)):
@@ -121,6 +121,14 @@ def measure(path):
             if where not in widest or ratio(widest[where]) < ratio(known):
                 widest[where] = known
     return [{"cell": cell} | rounded(known) for (cell, _), known in widest.items()]
+
+
+def a_line_each(results):
+    """As JSON, with a line for each claim."""
+    lines = {
+        stem: ",\n  ".join(json.dumps(known, sort_keys=True) for known in results[stem]) for stem in sorted(results)
+    }
+    return "{" + ",".join(f"\n {json.dumps(stem)}: [\n  {lines[stem]}\n ]" for stem in lines) + "\n}\n"
 
 
 def rounded(known):
@@ -150,7 +158,7 @@ def table(results):
     yield "# The nearest statement that a check would still accept\n\n"
     yield "Written by `make sharpness`, which runs every chapter.\n\n```text\n"
     yield __doc__.split("\n\n", 2)[2] + "```\n"
-    for stem in sorted(results):
+    for stem in sorted(filter(results.get, results)):
         rows = sorted((known for known in results[stem] if known["tolerance"]), key=ratio, reverse=True)
         exact = len(results[stem]) - len(rows)
         yield f"\n## {stem}\n\n{exact} claims are exact, {len(rows)} grant a tolerance.\n\n"
