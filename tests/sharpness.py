@@ -5,14 +5,14 @@
 The effect of a check is the distance from what it claims to the nearest other statement. A tolerance above a fifth of
 it cannot tell the two apart well, and a reason stands beside it. Which statements are near depends on the check:
 
-close       one of the `mistakes` that it names; that there is nothing (0); that it is the same everywhere (the mean of
-            the places); and what is expected when a number that the cell starts from, or comes by, is a tenth off: of
-            these numbers, the one that matters most. For a claim of 0 the last is all there is.
-mean        that there is nothing, and that it is the same everywhere; where it claims 0, that the mean is a standard
-            deviation of the draws off. The tolerance is the standard errors that it grants.
-bound       that both are equal: the effect is the largest gap between them, the tolerance is the slack.
-increasing  that the curve falls, by the slack at every step; the effect is its rise from end to end.
-true, equal are exact, and so is a bound or a rise without slack.
+- close: one of the `mistakes` that it names; that there is nothing (0); that it is the same everywhere (the mean of the
+  places); and what is expected when a number that the cell starts from, or comes by, is a tenth off: of these numbers,
+  the one that matters most. For a claim of 0 the last is all there is.
+- mean: that there is nothing, and that it is the same everywhere; where it claims 0, that the mean is a standard
+  deviation of the draws off. The tolerance is the standard errors that it grants.
+- bound: that both are equal: the effect is the largest gap between them, the tolerance is the slack.
+- increasing: that the curve falls, by the slack at every step; the effect is its rise from end to end.
+- true, equal: are exact, and so is a bound or a rise without slack.
 
 One place of many that is off turns a check red: so tolerance and effect are compared at the place where they differ
 most. Of a few numbers, though, each is a claim of its own, and none of them may be mistaken for 0.
@@ -156,12 +156,12 @@ def complaints(results):
 
 def table(results):
     yield "# The nearest statement that a check would still accept\n\n"
-    yield "Written by `make sharpness`, which runs every chapter.\n\n```text\n"
-    yield __doc__.split("\n\n", 2)[2] + "```\n"
+    yield "Written by `make sharpness`, which runs every chapter.\n\n"
+    yield __doc__.split("\n\n", 2)[2]
     for stem in sorted(filter(results.get, results)):
         rows = sorted((known for known in results[stem] if known["tolerance"]), key=ratio, reverse=True)
         exact = len(results[stem]) - len(rows)
-        yield f"\n## {stem}\n\n{exact} claims are exact, {len(rows)} grant a tolerance.\n\n"
+        yield f"\n## {stem.replace('_', ' ')}\n\n{exact} claims are exact, {len(rows)} grant a tolerance.\n\n"
         yield (
             "| claim | tolerance | effect | ratio | the nearest other statement |\n|---|---|---|---|---|\n"
             if rows
