@@ -29,7 +29,7 @@ from vaejax import vae
 from vaejax.book import data
 
 PAPER = {1: 86.76, 5: 85.54, 50: 84.78}  # test NLL in nats, by 5,000 samples
-EPOCHS = {1: 2400, 5: 1500, 50: 300}  # of the laptop: forty minutes, two hours and three
+EPOCHS = {1: 2400, 5: 1500, 50: 300}  # of the laptop: half an hour to an hour and a half
 STAGES = [(3**i, 1e-4 * round(10 ** (1 - i / 7), 1)) for i in range(8)]  # of the paper: (epochs, learning rate)
 BATCH_SIZES = {"laptop": 100, "paper": 20}
 NUM_TRAIN = 59_600  # the last 400 were the authors' validation set
