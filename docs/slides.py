@@ -29,8 +29,9 @@ PAGE = """<!doctype html>
 .reveal {{ font: 26px/1.4 system-ui, sans-serif; color: #222; background: white; }}
 .reveal h1, .reveal h2 {{ font-weight: 600; line-height: 1.2; margin: 0 0 1rem; }}
 .reveal h2 {{ font-size: 1.2em; }}
-.reveal img {{ display: block; margin: auto; max-width: 100%; max-height: 29rem; }}
+.reveal .slides img {{ display: block; margin: auto; max-width: 100%; max-height: 465px; }}
 .reveal p {{ margin: 0.6rem 0; }}
+.reveal mjx-container[display] > svg {{ max-width: 100%; height: auto; }}
 </style>
 <script>window.MathJax = {{ tex: {{ inlineMath: [["$", "$"]] }} }}</script>
 <script src="mathjax.js" defer></script>
@@ -40,8 +41,8 @@ PAGE = """<!doctype html>
 <div class="reveal"><div class="slides">
 {slides}
 </div></div>
-<script>Reveal.initialize({{ width: 1100, height: 750, hash: true, slideNumber: true, transition: "none" }})
-addEventListener("load", () => MathJax.startup.promise.then(() => Reveal.layout()))</script>
+<script>addEventListener("load", () => MathJax.startup.promise.then(() =>
+  Reveal.initialize({{ width: 1100, height: 750, hash: true, slideNumber: true, transition: "none" }})))</script>
 </body>
 </html>
 """
@@ -77,8 +78,12 @@ def slides(notebook):
 
 
 def deck(notebook):
-    """The page of a chapter's slides; links to cells and other chapters are left out."""
+    """The page of a chapter's slides; links to cells and other chapters are left out.
+
+    A number at the margin would hold a formula to the full width, and one that is wider could not shrink to it.
+    """
     texts = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in slides(notebook)]
+    texts = [re.sub(r"\\tag\{(.*?)\}", r"\\qquad (\1)", text) for text in texts]
     title = texts[0].splitlines()[0].lstrip("# ")
     sections = "\n".join(f"<section>\n{markdown2html(text)}\n</section>" for text in texts)
     return PAGE.format(title=html.escape(title), slides=re.sub(r'<a class="anchor-link".*?</a>', "", sections))

@@ -7,6 +7,7 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +23,9 @@ from npm import take  # noqa: E402
 SITE = ROOT / "site"
 PAGES = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
 NOTEBOOKS = sorted(path for folder in ("chapters", "chapters/answers") for path in (ROOT / folder).glob("*.ipynb"))
+CHAPTERS = [
+    path.stem for path in NOTEBOOKS if re.match("0[1-9]|appendix", path.stem) and path.parent.name == "chapters"
+]
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(SITE)))
 NOT_RENDERED = r"""() => {
@@ -34,6 +38,13 @@ NOT_RENDERED = r"""() => {
     }
     return bad;
 }"""
+
+TOO_LARGE = """() => Array.from({length: Reveal.getTotalSlides()}, (_, i) => {
+    Reveal.slide(i);
+    const slide = Reveal.getCurrentSlide(), right = slide.getBoundingClientRect().right;
+    const parts = [...slide.querySelectorAll('img, p, svg')].map(part => part.getBoundingClientRect().right - right);
+    return [i, Math.max(slide.scrollHeight - 750, ...parts)];
+}).filter(([_, pixels]) => pixels > 2)"""
 
 
 class Page(HTMLParser):
@@ -118,6 +129,27 @@ def test_a_page_shows_itself_from_a_folder(browser, path):
         )
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 2, f"{wide} pixels too wide for a phone"
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def decks():
+    subprocess.run([ROOT / ".venv/bin/python", ROOT / "docs/slides.py"], check=True)
+    return ROOT / "classroom/slides"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_slide_fits_its_screen_and_its_sheet_of_paper(browser, decks, name):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    address = (decks / f"{name}.html").as_uri()
+    page.goto(address)
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    too_large = page.evaluate(TOO_LARGE)
+    assert not too_large, f"slides, and by how many pixels: {too_large}"
+    num_slides = page.evaluate("Reveal.getTotalSlides()")
+    page.goto(f"{address}?print-pdf")
+    page.wait_for_function("document.querySelectorAll('.pdf-page').length")
+    assert num_slides > 20 and len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))) == num_slides
     page.close()
 
 

@@ -16,8 +16,7 @@ def test_the_two_walks_name_their_parts():
 
 def test_lag_draws_the_pairs_and_the_guesses_over_them():
     points, guesses = np.array([[2.0, 4], [4, 2], [4, 4]]), np.array([[2.0, 3.9], [3.4, 3]])
-    assert len(plot.lag(points, title="t").axes[0].collections) == 1
-    ax = plot.lag(points, guesses=guesses, name="g", title="t").axes[0]
+    ax = plot.lag(points, guesses, name="g", title="t").axes[0]
     seen, expected = ax.collections
     np.testing.assert_array_equal(seen.get_offsets(), points)
     np.testing.assert_array_equal(expected.get_offsets(), guesses)
@@ -84,7 +83,7 @@ def test_falling_draws_both_losses_beside_a_line_that_halves():
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: plot.lag([1, 2], title="t"),
+        lambda: plot.lag([1, 2], [[1, 2]], name="g", title="t"),
         lambda: plot.look_and_move(1, (0, 1), (0, 1), (0, 1)),
         lambda: plot.ways_back([1, 2, 3], [[1, 2]], ["a"], seen=0),
         lambda: plot.tracks(np.ones((3, 2)), np.ones((4, 2)), [np.ones((3, 2))], ["a"]),

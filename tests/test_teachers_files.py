@@ -33,8 +33,8 @@ def test_a_deck_shows_each_picture_and_each_numbered_formula(path):
             if "image/png" in out.get("data", {}):
                 assert base64.b64encode(base64.b64decode(out.data["image/png"])).decode() in deck, cell.id
                 assert escape(cell.metadata["mystnb"]["image"]["alt"]) in deck, cell.id
-        for tag in re.findall(r"\\tag\{\d+\}", cell.source if cell.cell_type == "markdown" else ""):
-            assert deck.count(tag) == 1, (cell.id, tag)
+        for number in re.findall(r"\\tag\{(\d+)\}", cell.source if cell.cell_type == "markdown" else ""):
+            assert deck.count(rf"\qquad ({number})") == 1, (cell.id, number)
     assert deck.count("Predict:") == sum(cell.source.count("**Predict:**") for cell in notebook.cells[:end])
     assert not re.search(r'(src|href)="(?!data:|reveal\.|mathjax\.)', deck), "a deck asks for nothing beside it"
 

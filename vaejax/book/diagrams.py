@@ -12,7 +12,7 @@ from vaejax.book.plot.graphs import arrow, canvas, node, plate
 from vaejax.book.plot.style import DATA, MODEL, POSTERIOR, QUIET, TRUTH
 
 STATIONS = (  # chapter, model, what is hidden, who completes it
-    ("1  one Gaussian", "hidden: nothing", "completed by: nobody"),
+    ("1  one Gaussian", "hidden: nothing", "completed by: nothing"),
     ("2  a mixture", "hidden: a label", "completed by: every label"),
     ("3  PCA", "hidden: a place on a line", "completed by: its shadow"),
     ("4  linear Gaussian", "hidden: a place on a line", "completed by: an exact Gaussian"),

@@ -36,16 +36,14 @@ def two_walks():
     return fig
 
 
-def lag(points, *, title, guesses=None, name=None):
+def lag(points, guesses, *, name, title):
     """Minutes of an eruption and of the next one, (N, 2), and over them what a model expected of some, (M, 2)."""
-    points = checked("points", points, "N", 2)
-    guesses = None if guesses is None else checked("guesses", guesses, "M", 2)
+    points, guesses = checked("points", points, "N", 2), checked("guesses", guesses, "M", 2)
     fig, ax = plt.subplots(figsize=(6.4, 3.9))
     ax.scatter(*points.T, s=16, color=DATA, alpha=0.65, linewidths=0)
-    if guesses is not None:
-        ax.scatter(*guesses.T, s=14, color=MODEL, marker="D", linewidths=0)
-        middle = guesses[np.abs(guesses[:, 0] - points[:, 0].mean()).argmin()]  # where points are few
-        name_at(ax, name or "", middle, (-6, -22), MODEL, ha="right")
+    ax.scatter(*guesses.T, s=14, color=MODEL, marker="D", linewidths=0)
+    middle = guesses[np.abs(guesses[:, 0] - points[:, 0].mean()).argmin()]  # where points are few
+    name_at(ax, name, middle, (-6, -22), MODEL, ha="right")
     ax.set(xlabel="an eruption (minutes)", ylabel="the next one (minutes)")
     ax.set_title(title, loc="left")
     return fig
@@ -154,7 +152,7 @@ def falling(steps, lost):
     ax.set_xticks(steps, [f"{value:g}" for value in steps])
     ax.minorticks_off()
     ax.set_xlim(steps[0] * 0.85, steps[-1] * 1.7)
-    ax.set_title("Twice the steps, half the loss", loc="left")
+    ax.set_title("Twice the steps: half the loss by the bound, a quarter by $\\log p$", loc="left")
     return fig
 
 
