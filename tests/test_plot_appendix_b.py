@@ -45,7 +45,7 @@ def test_ways_back_stand_beside_the_gaussian_of_their_mean_and_variance():
             np.testing.assert_allclose(bell @ x**power, way @ x**power, atol=1e-6)
         assert set(ax.lines[0].get_xdata()) == {0.2} and ax.get_title("left") == title
     np.testing.assert_allclose(bell, way, atol=1e-6)  # a bell is its own Gaussian
-    assert [words(ax) for ax in fig.axes] == [["way back"], ["Gaussian"]]
+    assert [words(ax) for ax in fig.axes] == [["way back", "$z_m$"], ["Gaussian"]]
 
 
 def test_tracks_have_a_panel_for_each_guess():

@@ -88,7 +88,7 @@ def test_the_staircase_counts_eigenvalues_above_the_price():
     x, y = stairs.get_data()
     assert set(y[x < 1.49]) == {2} and set(y[x > 1.51]) == {1}
     np.testing.assert_array_equal(dots.get_xydata(), [[1, 2], [2, 1]])
-    assert ax.texts[1].get_text() == "eigenvalues above the price" and abs(ax.texts[1].xy[0] - 1.5) < 0.01
+    assert ax.texts[1].get_text() == "eigenvalues above the price, at most 2" and abs(ax.texts[1].xy[0] - 1.5) < 0.01
     plot.collapse([1, 2], [8, 1], [3.0, 1.5, 0.5], title="t")  # more in use than there are such eigenvalues
 
 

@@ -24,6 +24,7 @@ STATIONS = (  # chapter, model, what is hidden, who completes it
 def road():
     """The six chapters as six small pictures: what is hidden behind the same data, and who fills it in."""
     fig, axes = plt.subplots(2, 3, figsize=(7.6, 4.9))
+    fig.get_layout_engine().set(hspace=0.12)
     noise = np.random.default_rng(3).standard_normal((2, 40))
     along = np.linspace(-1, 1, 40)
     scenes = (_one_bell, _two_kinds, _shadows, _noisy_line, _bend, _encoder)
@@ -78,7 +79,7 @@ def _box(ax, x, y, width, height, text, colour):
 
 
 def _dots(ax, x, y):
-    ax.scatter(x, y, s=9, color=DATA, linewidths=0, alpha=0.8)
+    ax.scatter(x, y, s=9, color=DATA, linewidths=0, alpha=0.8, clip_on=False)
 
 
 def _one_bell(ax, along, noise):
@@ -104,10 +105,9 @@ def _shadows(ax, along, noise):
 
 def _noisy_line(ax, along, noise):
     ax.plot([-1.25, 1.25], [-0.75, 0.75], color=MODEL)
-    for scale in (0.35, 0.6):
-        ax.add_patch(Ellipse((0.55, 0.33), 2 * scale, 1.1 * scale, facecolor="none", edgecolor=MODEL, alpha=0.6))
     _dots(ax, along + 0.16 * noise[0], 0.6 * along + 0.22 * noise[1])
     ax.plot([0.05, 0.75], [0.03, 0.45], color=POSTERIOR, linewidth=4, solid_capstyle="round", alpha=0.8)
+    ax.plot(0.13, 0.69, "o", color=TRUTH, markersize=5)
 
 
 def _bend(ax, along, noise):

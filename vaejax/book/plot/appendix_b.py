@@ -18,7 +18,7 @@ def two_walks():
         node(left, 0.6 + 1.2 * i, 0.6, f"$x_{i + 1}$", observed=True)
         arrow(left, (0.6 + 1.2 * i, 1.53), (0.6 + 1.2 * i, 0.92))
         arrow(left, (0.92 + 1.2 * i, 1.85), (1.48 + 1.2 * i, 1.85))
-    left.text(3.85, 1.85, "...", va="center", color=TRUTH)
+    left.text(3.93, 1.85, "...", va="center", color=TRUTH)
     left.text(1.2, 2.28, "transition", ha="center", color=MODEL, fontsize=10)
     left.text(0.7, 1.22, "emission", ha="left", va="center", color=MODEL, fontsize=10)
     left.set_title("Walk in time: a $z$ for each $x$", loc="left")
@@ -28,7 +28,7 @@ def two_walks():
     for i in range(3):
         start, end = 0.5 + i, 1.5 + i + 0.1 * (i == 2)
         arrow(right, (start, 1.6), (end, 1.6), POSTERIOR, **bend)
-        arrow(right, (end, 0.9), (start, 0.9), MODEL, linestyle="--" if i == 2 else "-", **bend)
+        arrow(right, (end, 0.9), (start, 0.9), MODEL, **bend)
     right.text(3.05, 1.25, "...", ha="center", va="center", color=TRUTH)
     right.text(2.05, 2.1, "$q$ adds noise: fixed", ha="center", color=POSTERIOR, fontsize=10)
     right.text(2.05, 0.25, "$p$ takes it away: learnt", ha="center", color=MODEL, fontsize=10)
@@ -53,7 +53,7 @@ def look_and_move(before, moved, look, now):
     """Four bells, each a pair (mean, sd): the belief before and after a move, what a look says, the belief now."""
     pairs = checked_each("the pairs", [before, moved, look, now], 2)
     names = "known before", "after the move", "what the look says", "known now"
-    colours, lines = (DATA, POSTERIOR, MODEL, POSTERIOR), (":", "--", "-.", "-")
+    colours, lines = (POSTERIOR, POSTERIOR, DATA, POSTERIOR), (":", "--", "-.", "-")
     x = np.linspace(min(m - 3 * sd for m, sd in pairs), max(m + 3 * sd for m, sd in pairs), 401)
     fig, ax = plt.subplots(figsize=(7, 3.3))
     for (mean, sd), name, colour, line in zip(pairs, names, colours, lines, strict=True):
@@ -89,6 +89,7 @@ def ways_back(x, heights, names, seen):
         ax.spines["left"].set_visible(False)
         ax.set_title(name, loc="left")
     name_at(axes[0, 0], "way back", (x[heights[0].argmax()], heights[0].max() / heights[0].sum()), (0, 5), MODEL)
+    name_at(axes[0, 0], "$z_m$", (seen, axes[0, 0].get_ylim()[1]), (-5, -10), DATA, ha="right")
     ax = axes[0, len(names) // 2]  # where there is room left of it
     bell = ax.lines[2].get_ydata()
     at = (bell > 0.75 * bell.max()).argmax()

@@ -95,7 +95,7 @@ def histogram(values, *, bins, xlabel, curve=None, mark=None, mark_label=None, t
         x, y = expected_counts(curve, edges, len(values))
         ax.plot(x, y, color=MODEL, linewidth=2)
         place = 7 * len(x) // 8
-        name_at(ax, "fitted density", (x[place], y[place]), (6, 6), MODEL, ha="left")
+        name_at(ax, "the bell, in counts", (x[place], y[place]), (6, 6), MODEL, ha="left")
     _finish(ax, xlabel, "count", title, mark, mark_label)
     return fig
 
@@ -204,7 +204,7 @@ def strips(rows, names, *, titles=None, title=None):
             ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
     for ax, column in zip(axes[0], titles if titles is not None else [], strict=False):
         ax.set_title(column, fontsize=10)
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 

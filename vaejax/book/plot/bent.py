@@ -11,8 +11,8 @@ from vaejax.book.plot.style import DASHES, DATA, MODEL, POSTERIOR, QUIET, TRUTH,
 
 def warped(f, density_there, *, titles, reach=2.2, share=0.9):
     """The plane of z in shades of the standard Gaussian, and beside it the sheet that f made of it, in the shades of
-    the density there. On each the densest point is marked, and the edge of the disc that holds this
-    `share` of the Gaussian is drawn.
+    the density there. On each the densest point is marked, and on the plane the edge of the disc
+    that holds this `share` of the Gaussian.
 
     f: function (M, 2) -> (M, 3); density_there: (M, 2) -> (M,).
     """
@@ -30,7 +30,7 @@ def warped(f, density_there, *, titles, reach=2.2, share=0.9):
     right = fig.add_subplot(1, 2, 2, projection="3d", computed_zorder=False, proj_type="ortho")
     left.pcolormesh(side, side, density.T, cmap=shades(MODEL), shading="gouraud", vmin=0)
     left.plot(*rim.T, color=TRUTH, linestyle=":")
-    name_at(left, f"{share:.0%}", rim[150], (0, 4), TRUTH)
+    name_at(left, f"{100 * share:.0f} % of p(z)", rim[150], (0, 4), TRUTH)
     colours = shades(MODEL)(0.1 + 0.9 * there / there.max())
     for edge in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]):
         right.plot(*edge.T, color=DATA, linewidth=0.6)
@@ -189,7 +189,7 @@ def bending(points, curves, widths, names, *, title, reach=2.6):
         ax.plot(*beads.T, "o", color=MODEL, markersize=5, markeredgecolor="white")
         ax.set_title(name, loc="left")
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 
@@ -211,9 +211,10 @@ def sheet_of_images(f, places, real, *, title, real_name, num_images=9, reach=2.
         radius = np.sqrt(-2 * np.log(1 - share))
         left.add_patch(Circle((0, 0), radius, fill=False, color=MODEL, linewidth=1.8, linestyle="--"))
         corner = radius * np.array([0.71, -0.71])
-        left.annotate(f"{share:.0%} of p(z)", corner, (0, -9), textcoords="offset points", color=MODEL, ha="left",
-                      bbox={"facecolor": "black", "pad": 1.5, "linewidth": 0})  # fmt: skip
-    left.plot(*places[(np.abs(places) < edge).all(1)].T, "o", color="#2fd3b0", markersize=5, markeredgecolor="black")
+        look = {"textcoords": "offset points", "bbox": {"facecolor": "black", "pad": 1.5, "linewidth": 0}}
+        left.annotate(f"{100 * share:.0f} % of p(z)", corner, (0, -9), color=MODEL, ha="left", **look)
+    left.plot(*places[(np.abs(places) < edge).all(1)].T, "o", color="#2fd3b0", markersize=5, markeredgecolor="black",
+              zorder=5)  # fmt: skip
     left.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-edge, edge), ylim=(-edge, edge))
     left.set_title(title, loc="left")
     right.imshow(np.concatenate(list(real), 0), cmap="gray", vmin=0, vmax=1)

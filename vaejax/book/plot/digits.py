@@ -99,16 +99,17 @@ def maps(panels, labels, titles, *, title):
     labels = checked("labels", labels, len(panels[0])).astype(int)
     one_each("titles", titles, panels)
     fig, axes = plt.subplots(1, len(panels), figsize=(8.2, 4.7), squeeze=False, sharey=True)
+    reach = max(3.6, max(np.abs(points).max() for points in panels) + 0.3)
     for ax, points, name in zip(axes[0], panels, titles, strict=True):
         for share in (0.5, 0.95):
             ax.plot(*ellipse([0, 0], [1, 1], share), color=QUIET, linewidth=1, zorder=0)
         for (x, y), label in zip(points, labels, strict=True):
             look = {"color": TEN[label % 10], "fontsize": 9}
             ax.text(x, y, str(label), ha="center", va="center", clip_on=True, **look)
-        ax.set(aspect="equal", xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), xlabel="$z_1$")
+        ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), xlabel="$z_1$")
         ax.set_title(name, loc="left", fontsize=10)
     axes[0, 0].set_ylabel("$z_2$")
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 
@@ -164,7 +165,7 @@ def where_lost(pictures, log_posterior, by_encoder, own, names, *, title, num_ce
     axes[0, 0].set_ylabel("$z_2$")
     for ring, name in zip(rings[-1], ("encoder", "best own"), strict=True):
         name_at(axes[0, -1], name, ring[:, ring[1].argmin()], (0, -13), POSTERIOR)
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 
@@ -191,7 +192,7 @@ def sorted_gaps(approximation, amortisation, titles, *, title, floor=1e-3):
         name_at(ax, "amortisation gap", (share[at], np.sort(guess)[at]), (-6, 12), POSTERIOR, ha="center")
         name_at(ax, "approximation gap", (share[at], np.sort(shape)[at]), (14, -24), ARROW, ha="center")
     axes[0, 0].set_ylabel("nats lost")
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 
@@ -207,7 +208,14 @@ def collapse(prices, used, eigenvalues, *, title):
     ax.plot(prices, used, "o", color=MODEL, markersize=8, zorder=3)
     at = len(prices) // 2
     name_at(ax, "latents in use", (prices[at], used[at]), (10, 6), MODEL, ha="left")
-    name_at(ax, "eigenvalues above the price", (x[stairs == stairs[0]][-1], stairs[0]), (6, 0), TRUTH, ha="left")
+    name_at(
+        ax,
+        f"eigenvalues above the price, at most {most}",
+        (x[stairs == stairs[0]][-1], stairs[0]),
+        (6, 0),
+        TRUTH,
+        ha="left",
+    )
     ax.set(xlabel=r"price of the KL, $\beta\sigma^2$", ylabel="number", ylim=(0, most + 1.2), xscale="log")
     ticks = [1, 2, 3, 4, 5]
     ax.set_xticks(ticks, map(str, ticks))

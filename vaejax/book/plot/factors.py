@@ -153,7 +153,7 @@ def loadings(tables, titles, items, letters, communality):
         for row, column in zip(*np.nonzero(np.abs(table) >= 0.3), strict=True):
             value = table[row, column]
             ink = "white" if abs(value) > 0.6 else TRUTH
-            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color=ink)
+            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
         names = letters if i == len(tables) - 1 else range(1, num_factors + 1)
         ax.set_xticks(range(num_factors), names)
         for edge in np.arange(num_items // 5, num_items, num_items // 5) - 0.5:
@@ -216,6 +216,8 @@ def filled_in(items, guess, half_width, truth, hidden, *, title):
     for label, missing in zip(ax.get_yticklabels(), hidden, strict=True):
         label.set_color(POSTERIOR if missing else DATA)
     ax.invert_yaxis()
+    if not hidden.all():
+        name_at(ax, "kept", (truth[~hidden][0], row[~hidden][0]), (8, -4), DATA, ha="left")
     first = row[hidden][0]
     name_at(ax, "90 % interval", (guess[first], first), (0, 6), POSTERIOR)
     far = row[hidden][np.abs(truth - guess)[hidden].argmax()]
@@ -240,7 +242,7 @@ def pixel_maps(maps, titles, signed, *, title):
         ax.set(xticks=[], yticks=[], facecolor="#eeeeee")
         ax.spines[:].set_visible(False)
         ax.set_title(name, fontsize=10, loc="center")
-    fig.suptitle(title, x=0.02, ha="left", fontsize=12)
+    fig.suptitle(title, x=0.02, ha="left")
     return fig
 
 

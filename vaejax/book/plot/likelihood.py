@@ -80,7 +80,7 @@ def chances(values, labels, x, ys, names, *, mark, mark_name, xlabel, ylabel, ti
     name_at(ax, mark_name, (mark, 0.03), (6, 0), DATA, ha="left")
     for i, (y, name) in enumerate(zip(ys, names, strict=True)):
         ax.plot(x, y, color=MODEL, linestyle=DASHES[i % 3], linewidth=2)
-        near = np.abs(y - (0.86 - 0.12 * i)).argmin()
+        near = np.abs(y - (0.95 - 0.21 * i)).argmin()
         name_at(ax, name, (x[near], y[near]), (-10, 0) if i == 0 else (10, -4), MODEL, ha="right" if i == 0 else "left")
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(-0.11, 1.11), yticks=[0, 0.25, 0.5, 0.75, 1])
     ax.set_title(title, loc="left")

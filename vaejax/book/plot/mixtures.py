@@ -5,7 +5,7 @@ import numpy as np
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.basics import gallery
-from vaejax.book.plot.style import BETWEEN, DASHES, DATA, KINDS, MODEL, POSTERIOR, TRUTH, ellipse, name_at
+from vaejax.book.plot.style import BETWEEN, DASHES, KINDS, MODEL, POSTERIOR, TRUTH, ellipse, name_at
 
 
 def mixtures(points, params, weights, titles, *, xlabel, ylabel, title=None):
@@ -52,8 +52,8 @@ def cut(mean, scale_tril, at, y, density, *, xlabel, ylabel, marginal=None, titl
     left.axvline(at, color=POSTERIOR, linestyle="--")
     right.plot(density, y, color=POSTERIOR)
     if marginal is not None:
-        right.plot(marginal, y, color=DATA, linestyle="--")
-        for values, name, colour, side in ((density, "on the cut", POSTERIOR, 1), (marginal, "marginal", DATA, -1)):
+        right.plot(marginal, y, color=MODEL, linestyle="--")
+        for values, name, colour, side in ((density, "on the cut", POSTERIOR, 1), (marginal, "marginal", MODEL, -1)):
             place = np.abs(values - 0.5 * values.max() + 9 * (side * (y - y[values.argmax()]) < 0)).argmin()
             right.annotate(name, (values[place], y[place]), (6, 6 * side), textcoords="offset points", color=colour)
     left.set(xlabel=xlabel, ylabel=ylabel)
@@ -108,11 +108,11 @@ def touching(x, log_p, bounds, walk, heights, *, xlabel="θ, mean of the long wa
         ax.set_title(f"From {start:.1f} to {end:.1f} minutes", loc="left")
         for name, place, shift, colour in (
             ("touch: E-step", (start, low), (8, -12), TRUTH),
-            ("peak: M-step", (end, high), (-14, -18), MODEL),
+            ("peak: M-step", (end, high), (0, -26), MODEL),
             (r"$\log p$", (end + step / 2, np.interp(end + step / 2, x, log_p)), (4, 6), TRUTH),
             ("bound", (end + step / 2, np.interp(end + step / 2, x, bound)), (-6, -14), MODEL),
         ):
-            name_at(ax, name, place, shift, colour, ha="right" if name == "bound" else "left")
+            name_at(ax, name, place, shift, colour, ha={"bound": "right", "peak: M-step": "center"}.get(name, "left"))
     axes[0, 0].set_ylabel("nats per eruption")
     fig.suptitle(title, x=0.01, ha="left")
     return fig
@@ -132,8 +132,7 @@ def half_steps(log_p, bounds, *, first=0, title="Two half steps, and neither goe
     for i, bound in enumerate(bounds):
         ax.plot([first + i, first + i + 1], [log_p[i], bound], "--", color=MODEL)
         ax.plot(first + i + 1, bound, "o", color=MODEL, markersize=4)
-        ax.annotate("", (first + i + 1, log_p[i + 1]), (first + i + 1, bound),
-                    arrowprops={"arrowstyle": "-|>", "color": POSTERIOR, "linewidth": 2, "shrinkA": 0})  # fmt: skip
+        ax.plot([first + i + 1] * 2, [bound, log_p[i + 1]], color=POSTERIOR, linewidth=3)
     widest = (log_p[1:] - bounds).argmax()
     ax.annotate("E: closes the gap, a KL", (first + widest + 1, (bounds[widest] + log_p[widest + 1]) / 2), (10, -2),
                 textcoords="offset points", color=POSTERIOR)  # fmt: skip
@@ -155,7 +154,9 @@ def distances(points, labels, params, point, *, name, title="Not even twice as f
         ax.scatter(*points[labels == k].T, s=10, color=colour, alpha=0.5, linewidths=0, marker="o^s"[k % 3])
         ax.plot(*ellipse(mean, scale_tril), color=colour)
         ax.plot(*np.stack([point, mean]).T, color=TRUTH, linewidth=1, linestyle=":")
-        ax.annotate(f"{np.linalg.norm(mean - point):.1f}", (point + mean) / 2, (2, 3), textcoords="offset points")
+        rises = np.prod(mean - point) > 0  # then the room is to the left
+        name_at(ax, f"{np.linalg.norm(mean - point):.1f}", (point + mean) / 2, (-3 if rises else 3, 3), TRUTH,
+                ha="right" if rises else "left")  # fmt: skip
     ax.plot(*point, "X", color=TRUTH, markersize=9, markeredgecolor="white")
     ax.annotate(name, point, (7, 5), textcoords="offset points", fontsize=12)
     ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
@@ -219,10 +220,10 @@ def noisy(steady, jagged):
     steady = checked("steady", steady, jagged.shape[1])
     steps = np.arange(2, len(steady) + 1)
     fig, ax = plt.subplots()
-    ax.plot(steps, jagged[:, 1:].T, color=DATA, linewidth=0.8, alpha=0.8)
+    ax.plot(steps, jagged[:, 1:].T, color=MODEL, linewidth=0.8, alpha=0.8)
     ax.plot(steps, steady[1:], color=POSTERIOR, linewidth=2.2)
     middle = (steady[1:].max() + steady[1:].min()) / 2
-    for values, name, colour, side in ((steady, "every label ", POSTERIOR, "left"), (jagged[0], "one label ", DATA,
+    for values, name, colour, side in ((steady, "every label ", POSTERIOR, "left"), (jagged[0], "one label ", MODEL,
                                                                                      "right")):  # fmt: skip
         place = 2 + (values[1:] > middle).argmax()
         ax.annotate(name, (place, middle), (8 if side == "left" else -8, 0), textcoords="offset points", color=colour,

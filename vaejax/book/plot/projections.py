@@ -15,6 +15,7 @@ def shadows(points, shadows, *, xlabel, ylabel, title=None):
     ax.plot(*np.stack([points, shadows], 1).transpose(2, 1, 0), color=QUIET, linewidth=0.8, zorder=1)
     ends = shadows[[shadows[:, 0].argmin(), shadows[:, 0].argmax()]]
     ax.plot(*ends.T, color=MODEL, linewidth=2, zorder=2)
+    ax.scatter(*shadows.T, s=7, color="white", edgecolors=DATA, linewidths=0.6, zorder=3)
     ax.scatter(points[:, 0], points[:, 1], s=12, color=DATA, linewidths=0, zorder=3)
     ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
     ax.set_title(title, loc="left")
@@ -42,7 +43,9 @@ def lines(points, feet, names, *, chosen, xlabel, ylabel, title):
         ax.plot(x, y, color=MODEL, linewidth=2, linestyle=DASHES[i % 3], zorder=3)
         angle = np.rad2deg(np.arctan2(step[1], step[0]))
         halo = [withStroke(linewidth=3, foreground="white", alpha=0.9)]
-        place = (low + 0.1, y[0] + 0.1 / (high - low) * (y[1] - y[0]))
+        start, lift = 0.3, 0.08  # along the line, and away from it
+        place = (low + start - lift * np.sin(np.deg2rad(angle)),
+                 y[0] + start / (high - low) * (y[1] - y[0]) + lift * np.cos(np.deg2rad(angle)))  # fmt: skip
         style = {"color": MODEL, "ha": "left", "va": "bottom", "path_effects": halo, "zorder": 5}
         ax.text(*place, name, rotation=angle, rotation_mode="anchor", **style)
     ax.set(aspect="equal", xlim=(low, high), ylim=(low, high), xlabel=xlabel, ylabel=ylabel)
@@ -50,7 +53,7 @@ def lines(points, feet, names, *, chosen, xlabel, ylabel, title):
     return fig
 
 
-def stretch(matrix, axes, names, *, title):
+def stretch(matrix, axes, names, *, xlabel, ylabel, title):
     """What a symmetric matrix (2, 2) does to directions of length one: arrows from w to C w, and the `axes` (2, K) that
     it only makes longer or shorter, with their names. To scale."""
     matrix, axes = checked("matrix", matrix, 2, 2), checked("axes", axes, 2, "K")
@@ -68,8 +71,9 @@ def stretch(matrix, axes, names, *, title):
         far = max(matrix @ axis, axis, key=np.linalg.norm)
         name_at(ax, name, far, (6 * np.sign(far[0]), 6), MODEL, ha="left" if far[0] >= 0 else "right")
     name_at(ax, "w", circle[:, 165], (-8, -12), DATA)
+    name_at(ax, "C w", (matrix @ circle)[:, 165], (4, 8), MODEL)
     far = np.abs(matrix @ circle).max() + 0.25
-    ax.set(aspect="equal", xlim=(-far, far), ylim=(-far, far))
+    ax.set(aspect="equal", xlim=(-far - 0.25, far + 0.25), ylim=(-far, far), xlabel=xlabel, ylabel=ylabel)
     ax.set_title(title, loc="left")
     return fig
 
@@ -171,7 +175,7 @@ def scree(variances, *, share, title):
     right.plot(np.append(0, number), np.append(0, held), color=DATA, linewidth=2)
     right.plot([enough, enough, 0], [0, share, share], color=QUIET, linewidth=1)
     right.plot([enough], [share], "o", color=MODEL)
-    name_at(right, f"{enough} directions hold {share:.0%}", (enough, share), (12, -14), MODEL, ha="left")
+    name_at(right, f"{enough} directions hold {100 * share:.0f} %", (enough, share), (12, -14), MODEL, ha="left")
     left.set(xlabel="direction", ylabel="variance along it", title="")
     right.set(xlabel="directions kept", ylabel="share of the variance", ylim=(0, 1.02), xlim=(0, None))
     left.set_title(title, loc="left")
@@ -196,7 +200,7 @@ def error_groups(groups, names, *, mark, mark_name, xlabel, title):
         colour = MODEL if i else DATA
         ax.hist(group, edges, weights=np.full(len(group), 1 / len(group)), color=colour, alpha=0.65, edgecolor="white")
         ax.axvline(mark, color=TRUTH, linestyle=DASHES[1], linewidth=1.2)
-        ax.text(0, 0.8, f"{name}: {(group > mark).mean():.1%} above", transform=ax.transAxes, color=colour)
+        ax.text(0, 0.8, f"{name}: {100 * (group > mark).mean():.1f} % above", transform=ax.transAxes, color=colour)
         ax.set(xscale="log", yticks=[])
         ax.spines["left"].set_visible(False)
     name_at(axes[0, 0], mark_name, (mark, axes[0, 0].get_ylim()[1]), (4, -10), TRUTH, ha="left")

@@ -14,7 +14,7 @@ DATA, MODEL, POSTERIOR, TRUTH, QUIET = "#5b7083", "#d55e00", "#00876c", "#111111
 KINDS = ["#0072b2", "#cc4c9a", "#e69f00"]  # the components of a mixture
 BETWEEN = LinearSegmentedColormap.from_list("between", [KINDS[0], "#e4e4e4", KINDS[1]])  # of the first two
 # The digits, 0 to 9
-TEN = ["#0072b2", "#d55e00", "#00876c", "#cc4c9a", "#8c6d1f", "#7b3fa0", "#c1272d", "#3f4a52", "#1ca3c4", "#6b8e00"]
+TEN = ["#0072b2", "#a0522d", "#2f6b2f", "#cc4c9a", "#8c6d1f", "#7b3fa0", "#c1272d", "#3f4a52", "#1ca3c4", "#6b8e00"]
 DASHES = ["-", "--", "-."]  # lines differ in more than colour
 
 plt.rcParams.update(
@@ -29,6 +29,7 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlesize": "medium",
+        "figure.titlesize": "medium",
         "font.size": 10,
         "legend.frameon": False,
         "image.cmap": "cividis",
