@@ -79,7 +79,7 @@ MISTAKES = {
         lambda: climb(vae.make_vae(), NETS, np.where(PIXELS > 0.5, np.nan, PIXELS)), "NaN or infinite entries"
     ),
     "missing entries in a mixture": (
-        lambda: gmm.init(np.where(XS > 1, np.nan, XS), 2, KEY), "sums them out, such as those of vaejax.gaussian"
+        lambda: gmm.init(np.where(XS > 1, np.nan, XS), 2, KEY), "integrates them out, such as gaussian.GAUSSIAN"
     ),
     "missing entries in the fast step": (
         lambda: em(lg.PPCA, FACTORS, np.where(XS > 1, np.nan, XS)), "use em(..., fast=False)"
@@ -219,7 +219,7 @@ MISTAKES = {
     ),
     "no draws from a mixture": (lambda: gmm.sample(MIXTURE, KEY, 0), "num_samples is 0"),
     "a sensor that never worked": (lambda: gaussian.init(XS * [1, np.nan]), "column 1 was never observed"),
-    "a sensor that is stuck": (lambda: gaussian.init(XS * [1, 0]), "column 1 is the same in all 30 examples"),
+    "a sensor that is stuck": (lambda: gaussian.init(XS * [1, 0]), "column 1 is the same wherever it was observed"),
     "a Gaussian of another size": (
         lambda: em(gaussian.GAUSSIAN, gaussian.GaussianParams(jnp.zeros(3), jnp.eye(3)), XS),
         "params have shapes (3,), (3, 3) beside examples of 2 features: expected (D,), (D, D)",

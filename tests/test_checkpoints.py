@@ -79,7 +79,7 @@ def test_a_rest_of_a_checkpoint_is_cleared_away(tmp_path):
         (dict(key=jax.random.key(1)), r"key is \[0, 0\], and \[0, 1\] in this one"),
         (dict(data=XS[:40]), "number of examples is 50, and 40 in this one"),
         (dict(data=np.float32(XS)), r"example is \['float64\[2\]'\], and \['float32\[2\]'\] in this one"),
-        (dict(num_steps=50), "num_steps is 50, but the checkpoint in .* has done 100 already"),
+        (dict(num_steps=50), "num_steps is 50, but the checkpoint in .* has done 100: give more"),
         (dict(checkpoint_every=0), "checkpoint_every"),
     ],
 )

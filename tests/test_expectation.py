@@ -169,7 +169,7 @@ def test_the_cache_of_a_cpu_is_not_imposed_on_an_accelerator(monkeypatch):
 def test_sums_of_many_equal_terms_do_not_drift():
     term = jnp.float32(0.1) * jnp.ones(3, jnp.float32)
     zero = jnp.zeros(3, jnp.float32)
-    add = lambda total, _: (numerics.add_exactly(total, term), None)
+    add = lambda total, _: (numerics.kahan_add(total, term), None)
     (total, _), _ = jax.jit(lambda: jax.lax.scan(add, (zero, zero), length=1_000_000))()
     assert_close(total.astype(float) / (1e6 * np.float32(0.1).astype(float)), np.ones(3), atol=2e-7)
 

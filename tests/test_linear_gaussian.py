@@ -355,7 +355,7 @@ def test_init_stays_in_float32_with_missing_entries():
 def test_init_warns_from_the_first_loading_too_many_and_not_before():
     xs = cloud(1, 4, 20)
     assert lg.init(xs, 3).W.shape == (20, 3)
-    with pytest.warns(UserWarning, match="4 latents for 20 features and 4 examples: 3 loadings can fit"):
+    with pytest.warns(UserWarning, match="4 latents for 20 features and 4 examples: 3 latents can fit"):
         start = lg.init(xs, 4)
     assert_close(start.W[:, 3], np.zeros(20))
     assert (jnp.abs(start.W[:, :3]).max(0) > 0).all()
@@ -546,7 +546,7 @@ def test_scale_does_not_matter(scale):
 
 def test_more_loadings_than_are_identified_are_warned_of_and_stay_zero():
     xs, _ = problem(7, num_features=3, num_latents=1)
-    with pytest.warns(UserWarning, match="2 loadings can fit their covariance exactly"):
+    with pytest.warns(UserWarning, match="2 latents can fit their covariance exactly"):
         start = lg.init(xs, 4)
     params, history = vj.em(lg.FACTOR_ANALYSIS, start, xs, num_steps=20)
     assert_close(params.W[:, 2:], np.zeros((3, 2)))

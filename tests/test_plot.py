@@ -468,7 +468,7 @@ def test_groups_of_errors_are_counted_as_shares_beside_the_mark():
     groups = [[1, 1.1, 1.2, 100], [50.0, 60]]
     names = {"mark": 10, "mark_name": "alarm", "xlabel": "x", "title": "t"}
     axes = plot.error_groups(groups, ["a", "b"], **names).axes
-    for ax, words in zip(axes, (["a: 25.0 % above", "alarm"], ["b: 100.0% above"]), strict=True):
+    for ax, words in zip(axes, (["a: 25.0 % above", "alarm"], ["b: 100.0 % above"]), strict=True):
         np.testing.assert_allclose(sum(bar.get_height() for bar in ax.patches), 1)
         assert ax.get_xscale() == "log" and [text.get_text() for text in ax.texts] == words
         assert set(ax.lines[0].get_xdata()) == {10}

@@ -21,7 +21,8 @@ def test_a_plane_and_its_sheet_have_their_densest_points_marked():
     top, middle = (np.ravel(line.get_data_3d()) for line in right.lines[-2:])
     np.testing.assert_allclose(top, [1, 0, 1], atol=0.05)
     np.testing.assert_allclose(middle, [0, 0, 0], atol=1e-12)  # f(0)
-    assert words(left) == ["50 % of p(z)", "densest"] and left.get_title("left") == "a" and right.get_title("left") == "b"
+    assert words(left) == ["50 % of p(z)", "densest"]
+    assert left.get_title("left") == "a" and right.get_title("left") == "b"
     with pytest.raises(ValueError, match=r"f: got shape \(12321, 2\)"):
         plot.warped(lambda z: z, lambda z: z[:, 0], titles=["a", "b"])
 

@@ -9,7 +9,7 @@ import pytest
 
 import vaejax as vj
 from vaejax import densities as d
-from vaejax import gaussian, gmm
+from vaejax import gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
 from vaejax.pca import mean_and_cov, pca_of_cov
 
@@ -56,6 +56,14 @@ PROGRAMS |= {
     "factors: statistics": (lambda p, x: lg.statistics(p, x, lg.posterior(p, x, None)), FACTORS, X),
     "factors: plain step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, XS),
     "factors: fast step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, TABLE[1]),
+    "mixture: prepared on a mesh": (lambda xs: vj.prepare(gmm.GMM, xs).content, vj.shard(XS)),
+    "factors: prepared on a mesh": (lambda xs: vj.prepare(lg.PPCA, xs).content, vj.shard(XS)),
+    "VAE: log p on a grid": (
+        lambda xs: vj.log_likelihood_on_grid(
+            vae.make_vae(), vae.init(jax.random.key(0), 3, 2, hidden=()), xs, low=-X[:2], high=X[:2], num_points=3
+        ),
+        XS,
+    ),
     "one Gaussian: log_prob": (gaussian.log_prob, ONE, HOLE),
     "one Gaussian: impute": (gaussian.impute, ONE, HOLE),
     "one Gaussian: step": (lambda p, xs: vj.em_step(gaussian.GAUSSIAN, p, xs), ONE, XS),

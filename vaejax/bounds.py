@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vaejax.doors import check_batch, check_count, check_function, check_key, count_examples, is_traced
+from vaejax.doors import as_float, check_batch, check_count, check_function, check_key, count_examples, is_traced
 from vaejax.nodes import Nodes, check_nodes, check_product_rule, grid_nodes, join, on_support
+from vaejax.numerics import full_precision, kahan_add
 from vaejax.sharding import Sharded, drop_padding, replicate_like
 
 MOST_PAIRS = 2**15  # of a grid point and an example, that are looked at together
@@ -27,7 +28,7 @@ class FastEStep(NamedTuple):
     prepare: Callable  # (xs, weight (N,) of the examples, None for 1/N each) -> a pytree of arrays, made once a fit
     e_step: Callable  # (params, prepared) -> (mean T, mean bound), as from `statistics` and `elbo`
     replaces: tuple  # the model's (log_joint, posterior, statistics), of which these are the averages
-    is_summary: bool = False  # is what `prepare` makes of the same size for any N? Then a file is read but once
+    is_summary: bool = False  # is what `prepare` makes of the same size for any N? Then no step reads a file
 
 
 class LatentModel(NamedTuple):
@@ -78,9 +79,9 @@ def elbo(log_joint, params, x, nodes):
 
     sum_s weight_s (log p(x, z_s) - log q(z_s)) = E_q[log p(x, z) - log q(z)] = log p(x) - KL(q || p(z | x))
 
-    Never above log p(x), and equal to it where q is the posterior; with sampled nodes, an unbiased estimate of that
-    bound. A node of weight zero counts for nothing, whatever its log weight (0 log 0 = 0). Is -inf where q puts weight
-    on a z that p forbids.
+    With nodes that integrate exactly, never above log p(x), and equal to it where q is the posterior; with sampled
+    nodes, an unbiased estimate of that bound. A node of weight zero counts for nothing, whatever its log weight
+    (0 log 0 = 0). Is -inf where q puts weight on a z that p forbids.
 
     Args:
         log_joint, params, x, nodes: as in `log_weights`.
@@ -201,10 +202,10 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
     Raises:
         ValueError: bad data, more than 10^7 cells, or corners that `grid_nodes` refuses.
     """
-    corner = grid_nodes(low, high, 1).z[0]  # its checks
-    check_product_rule("a grid", corner.size, num_points)
+    low, high = as_float(low, high)
+    check_product_rule("log_likelihood_on_grid", low.size, num_points)
+    grid_nodes(low, high, 1)  # its checks
     check_model_data(model, params, xs)
-    low, high = (jnp.asarray(end, corner.dtype) for end in (low, high))
     params, low, high = replicate_like(xs, (params, low, high))
     return _log_likelihood_on_grid(model, params, jax.tree.map(jnp.asarray, xs), low, high, int(num_points))
 
@@ -278,6 +279,7 @@ def _log_likelihood(model, params, xs, key, num_chunks, chunk_size):
 
 
 @partial(jax.jit, static_argnames=("model", "num_points"))
+@full_precision
 def _log_likelihood_on_grid(model, params, xs, low, high, num_points):
     """A running log-sum-exp over chunks of the grid, its points made where they are needed."""
     xs, shape = drop_padding(xs), (num_points,) * low.size
@@ -289,13 +291,13 @@ def _log_likelihood_on_grid(model, params, xs, low, high, num_points):
         unit = (jnp.stack(jnp.unravel_index(cells, shape), 1) + 0.5) / num_points
         log_p = log_joints(params, xs, low[None] + (high - low)[None] * unit)
         log_p = jnp.where((cells < num_cells)[:, None], log_p, -jnp.inf)  # (S, N)
-        peak, total = carry
-        higher = jnp.maximum(peak, log_p.max(0))
-        return (higher, total * jnp.exp(peak - higher) + jnp.exp(log_p - higher[None]).sum(0)), None
+        peak, sums = carry
+        top = jnp.maximum(peak, log_p.max(0))
+        return (top, jnp.stack(kahan_add(sums * jnp.exp(peak - top)[None], jnp.exp(log_p - top[None]).sum(0)))), None
 
     like = jax.eval_shape(log_joints, params, xs, low[None])
-    nothing = jnp.full(like.shape[1], jnp.finfo(like.dtype).min, like.dtype), jnp.zeros(like.shape[1], like.dtype)
-    (peak, total), _ = jax.lax.scan(add, nothing, jnp.arange(0, num_cells, chunk_size))
+    zero, lowest = jnp.zeros((2, like.shape[1]), like.dtype), jnp.finfo(like.dtype).min
+    (peak, (total, _)), _ = jax.lax.scan(add, (zero[0] + lowest, zero), jnp.arange(0, num_cells, chunk_size))
     return peak + jnp.log(total) + jnp.log((high - low) / num_points).sum()
 
 

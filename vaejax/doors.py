@@ -117,7 +117,7 @@ def check_batch(data, holes=False):
             kind = "infinite" if holes else "NaN or infinite"
             raise ValueError(
                 f"the data hold {num_bad} {kind} entries: expected finite numbers; drop those examples, fill them in, "
-                "or mark them as NaN for a model that sums them out, such as those of vaejax.gaussian"
+                "or mark them as NaN for a model that integrates them out, such as gaussian.GAUSSIAN"
             )
     return num_examples
 
@@ -181,7 +181,7 @@ def check_spread(xs):
     xs = np.asarray(xs)
     constant = np.fmin.reduce(xs, 0) == np.fmax.reduce(xs, 0)
     if constant.any():
-        raise ValueError(f"column {int(constant.argmax())} is the same in all {len(xs)} examples: drop it")
+        raise ValueError(f"column {int(constant.argmax())} is the same wherever it was observed: drop it")
 
 
 def check_example(x, size, name="x"):

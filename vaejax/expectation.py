@@ -19,7 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from vaejax.bounds import check_model, check_model_data, complete, elbo
 from vaejax.doors import check_count, check_key, check_number, check_table, count_examples, is_mapped, require_concrete
-from vaejax.numerics import add_exactly, chunk_size, count_bytes, full_precision
+from vaejax.numerics import chunk_size, count_bytes, full_precision, kahan_add
 from vaejax.sharding import Sharded, replicate_like
 
 BLOCK = 64  # EM steps between two looks at them
@@ -67,7 +67,7 @@ def _prepare(model, xs):
     if isinstance(xs, Prepared) or (is_mapped(xs) and not model.fast.is_summary):
         return xs
     if not isinstance(xs, Sharded):
-        return Prepared(model.fast.prepare(xs, None), np.shape(xs), xs.dtype, None)
+        return Prepared(full_precision(model.fast.prepare)(xs, None), np.shape(xs), xs.dtype, None)
     shape = (xs.num_examples, *xs.padded.shape[1:])
     return Prepared(_prepare_on_devices(model, xs), shape, xs.padded.dtype, xs.mesh)
 
@@ -150,7 +150,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         params: where to start, a pytree of arrays; not changed.
         xs: (N, D) examples, or a pytree whose leaves share the leading axis N; what `prepare` or `vaejax.shard` makes
             of them; or tables mapped from files, `np.load(path, mmap_mode="r")`, which may be larger than memory: they
-            are read part by part in each step, or once where a summary will do.
+            are read part by part in each step, or a few times in all for a summary.
         num_steps: number of E- and M-steps, at least 1.
         key: a key from `jax.random.key` for a posterior that samples; None for an exact one.
         tol: stop when a step raises the bound by less than this many nats per example, or by less than its type can
@@ -290,7 +290,7 @@ def _average_over_rows(model, params, xs, key, weight, first):
         xs, weight, index = chunk(start, size)
         weight = jnp.where(index < begin, 0, weight)
         each = jax.vmap(of_example)(xs, weight, first + index)
-        return add_exactly(total, jax.tree.map(lambda leaf: leaf.sum(0), each)), None
+        return kahan_add(total, jax.tree.map(lambda leaf: leaf.sum(0), each)), None
 
     return jax.lax.scan(full_precision(add_chunk), (zero, zero), jnp.arange(0, num_rows, size))[0][0]
 
@@ -307,7 +307,7 @@ def _prepare_on_devices(model, data):
     axes = data.mesh.axis_names
 
     def on_device(data):
-        content = model.fast.prepare(data.padded, _weight_on_device(data, jax.lax.axis_index(axes))[0])
+        content = full_precision(model.fast.prepare)(data.padded, _weight_on_device(data, jax.lax.axis_index(axes))[0])
         return jax.tree.map(lambda leaf: leaf[None], content)
 
     spread = PartitionSpec(axes)
@@ -339,7 +339,7 @@ def _e_step_of_file(model, params, xs, key, fast):
 @partial(jax.jit, static_argnames=("model", "fast"))
 def _e_step_of_part(model, params, rows, weight, first, key, fast):
     if fast:
-        return full_precision(model.fast.e_step)(params, model.fast.prepare(rows, weight))
+        return full_precision(lambda: model.fast.e_step(params, model.fast.prepare(rows, weight)))()
     return _average_over_rows(model, params, rows, key, weight, first)
 
 

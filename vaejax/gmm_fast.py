@@ -19,7 +19,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from vaejax.densities import LOG_2PI
-from vaejax.numerics import add_exactly, chunk_size
+from vaejax.numerics import chunk_size, kahan_add
 
 STORED_BYTES = 2**29  # of features that may be kept; beyond, the step builds them as it goes
 LOST_NATS = 1e-3  # by which expanded squares may be off
@@ -39,7 +39,7 @@ def prepare(xs, weight):
     xs = jnp.asarray(xs)
     num_examples, dim = xs.shape
     num_features = 1 + dim + dim * (dim + 1) // 2
-    size = min(max(chunk_size(4 * num_features, num_examples), 512), num_examples)  # below, products are too small
+    size = min(max(chunk_size(xs.itemsize * num_features, num_examples), 512), num_examples)  # or products are small
     is_stored = num_examples * num_features * xs.dtype.itemsize <= STORED_BYTES
     weight = jnp.full(num_examples, 1 / num_examples, xs.dtype) if weight is None else weight.astype(xs.dtype)
     return _prepare(xs, weight, size, is_stored)
@@ -126,14 +126,14 @@ def _over_chunks(of_chunk, zero, weight, chunks):
         unnormalised = jnp.exp(logits - top[None])
         mass = unnormalised.sum(0)
         found = sums(unnormalised * (weight / mass)[None]), (top + jnp.log(mass)) @ weight
-        return add_exactly(total, found), None
+        return kahan_add(total, found), None
 
     zero = zero, jnp.zeros((), jax.tree.leaves(zero)[0].dtype)
     return jax.lax.scan(add_chunk, (zero, zero), (weight, chunks))[0][0]
 
 
 def _center_and_scale(xs, weight):
-    """Mean (D,) and the Cholesky factor (D, D) of the covariance, a little on its diagonal: any near one does."""
+    """Mean (D,) and the Cholesky factor (D, D) of the covariance, with a ridge: to whiten, a near one will do."""
     share = weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
     center = share @ xs
     away = xs - center[None]

@@ -22,7 +22,7 @@ from vaejax.doors import check_batch, check_count, check_key, count_examples, is
 from vaejax.expectation import check_history, own_copy
 from vaejax.sharding import drop_padding, replicate_like, spread_as
 
-BLOCK = 100  # gradient steps between two looks at the clock
+BLOCK = 100  # gradient steps in one compiled call; then the history is looked at
 
 
 def maximize(
@@ -76,7 +76,8 @@ def maximize(
 
     Raises:
         ValueError: bad data or arguments, or the checkpoint is of another fit.
-        FloatingPointError: the objective became NaN or infinite.
+        FloatingPointError: the objective or a parameter became NaN or infinite.
+        OSError: a checkpoint cannot be written.
     """
     require_concrete("maximize", params, data, key)
     check_key(key)
@@ -132,7 +133,7 @@ def maximize(
     ):
         done, state, history = checkpoints.newest(state)
         if done > num_steps:
-            raise ValueError(f"num_steps is {num_steps}, but the checkpoint in {checkpoint} has done {done} already")
+            raise ValueError(f"num_steps is {num_steps}, but the checkpoint in {checkpoint} has done {done}: give more")
         history = [history]
         bar.update(done)
         batches = itertools.islice(_batch_stream(key_batches, num_examples, batch_size), done, None)
@@ -240,7 +241,7 @@ def _as_objective(objective, params, data, bound, num_samples):
         check_model_data(objective, params, data)
         return _bound_of(objective, bound, int(num_samples))
     if bound is not elbo or num_samples != 1:
-        raise ValueError("bound and num_samples are for a LatentModel: this objective is a function, and says itself")
+        raise ValueError("bound and num_samples are for a LatentModel: this objective is a function: leave them out")
     doors.check_function("objective", objective, "one from (params, data, key) to a float; or a vaejax.LatentModel")
     check_batch(data)
     return objective

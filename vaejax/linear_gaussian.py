@@ -3,11 +3,11 @@
 x = W z + b + e,  z ~ N(0, I) in L dimensions,  e ~ N(0, diag(psi)) in D,  so  x ~ N(b, W W' + diag(psi))
 
 Factor analysis: each feature has its own psi. PPCA, probabilistic principal component analysis: all share one. Only
-W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missing entry, which is summed out.
+W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missing entry, which is integrated out.
 
 The guard. Features that are functions of each other, such as a column that appears twice, would send their psi to zero
-and the likelihood to infinity. So psi is at least NOISE_FLOOR times the variance of the feature (of the average
-feature, where a feature is constant; in PPCA, of the feature that varies most). The M-step is exact under that
+and the likelihood to infinity. So psi is at least NOISE_FLOOR times the variance of the feature (or NOISE_FLOOR^2 times
+the average variance, where that is more; in PPCA, as for the feature that varies most). The M-step is exact under that
 constraint, and `init` obeys it, so EM still never lowers the bound.
 """
 
@@ -56,7 +56,8 @@ def posterior_moments(params, x):
 
     cov = (I + W' Psi^-1 W)^-1,  mean = cov W' Psi^-1 (x - b),  over the observed rows of W
 
-    The same mean is W' (W W' + Psi)^-1 (x - b), with a D x D inverse in place of an L x L one.
+    The same mean is W' (W W' + Psi)^-1 (x - b), with a D x D inverse in place of an L x L one. Where a psi is at its
+    floor, I + W' Psi^-1 W loses digits of the small beside the large: up to a hundredth in float32, so give doubles.
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 12.2.4, (12.66) to (12.68).
     """
@@ -119,9 +120,10 @@ def init(xs, num_latents):
     """A start for EM: PPCA in closed form. Missing entries are filled with the mean of their column for this once.
 
     Args:
-        xs: (N, D) floats, NaN where missing; or what `vaejax.prepare` makes of complete ones, which EM can then share.
-        num_latents: L. D - 1 loadings can fit any covariance: from there on a warning says so, and further columns of
-            W are zero, and stay so.
+        xs: (N, D) floats, NaN where missing; or what `vaejax.prepare` makes of complete ones, which EM can then share
+            (not of sharded ones: give it a part of the data).
+        num_latents: L. D - 1 latents can fit any covariance: above min(D, N) - 1 a warning says so, and further columns
+            of W are zero, and stay so.
 
     Returns:
         LinearGaussianParams.
@@ -140,7 +142,7 @@ def init(xs, num_latents):
     most = min(num_features - 1, num_examples - 1)
     if num_latents > most:
         warnings.warn(
-            f"{num_latents} latents for {num_features} features and {num_examples} examples: {most} loadings can fit "
+            f"{num_latents} latents for {num_features} features and {num_examples} examples: {most} latents can fit "
             "their covariance exactly, so W is not identified; the further columns stay zero",
             stacklevel=2,
         )
@@ -273,7 +275,7 @@ def summarize(xs, weight=None):
     """Mean and a square root of the covariance of complete xs (N, D): EM on them costs the same for any N.
 
     Where the smallest variance is below a thousandth of the largest, float32 would lose it: then the root is computed
-    in float64, on the CPU.
+    in float64, on the CPU (not within jit, nor for sharded data: give doubles there).
 
     Args:
         xs: (N, D) floats without NaN.
@@ -318,8 +320,8 @@ def _root_of(cov):
 def fast_e_step(params, summary):
     """The averages of `statistics`, and of log p(x), from a summary: z is linear in x, so D + 1 columns stand for N.
 
-    With X = [root, mean - b]: Z = B X is the posterior mean of each column, E = X - W Z what is left over, and
-    log p sums E^2 / psi and Z^2, squares that cannot cancel.
+    With X = [root, sqrt(weight) (mean - b)]: Z = B X is the posterior mean of each column, E = X - W Z what is left
+    over, and log p sums E^2 / psi and Z^2, squares that cannot cancel.
     """
     weight, mean, root = summary
     X = jnp.concatenate([root, jnp.sqrt(weight) * (mean - params.b)[:, None]], 1)

@@ -78,7 +78,7 @@ def bind(nodes, f, key=None):
         Nodes with S M points (z, u), weights weight(z) weight(u | z), log q(z) + log q(u | z); u runs fastest.
 
     Raises:
-        ValueError: f returns no Nodes, or the key is none.
+        ValueError: f returns no Nodes, or key is not one of JAX's.
     """
     _, z = on_support(nodes)
     if key is None:
@@ -134,7 +134,7 @@ def enumerate_nodes(log_probs):
     if log_probs.ndim != 1 or log_probs.size == 0:
         raise ValueError(f"log_probs has shape {log_probs.shape}: expected (K,) for one example; vmap over batches")
     total = jnp.exp(log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))).sum()
-    rounding = 4 * float(jnp.finfo(log_probs.dtype).eps) * (1 + math.log(log_probs.size))  # a log is at most log K
+    rounding = 4 * float(jnp.finfo(log_probs.dtype).eps) * (1 + math.log(log_probs.size))  # the entropy is <= log K
     if not is_traced(total) and not abs(total - 1) < 1e-3 + rounding:
         raise ValueError(f"the probabilities add up to {total:.6g}, not to 1: pass jax.nn.log_softmax(log_probs)")
     return Nodes(z=jnp.arange(log_probs.size), weight=jnp.exp(log_probs), log_q=log_probs)
@@ -176,7 +176,7 @@ def quadrature_nodes(mean, scale_tril, num_points):
     Args:
         mean: (L,), L <= 3.
         scale_tril: (L, L) Cholesky factor or (L,) standard deviations.
-        num_points: n, points for each dimension, 1 to 200, so that n^L is at most 10^7.
+        num_points: n, points for each dimension, 1 to 200.
 
     Returns:
         Nodes with z (n^L, L).
@@ -189,7 +189,7 @@ def quadrature_nodes(mean, scale_tril, num_points):
     num_latents = _num_latents(mean, scale_tril)
     check_product_rule("quadrature_nodes", num_latents, num_points)
     if num_points > 200:
-        raise ValueError(f"num_points is {num_points}: numpy's rule is accurate up to 200 points; use grid_nodes")
+        raise ValueError(f"num_points is {num_points}: expected at most 200, up to which it was tested; use grid_nodes")
     points, weights = np.polynomial.hermite_e.hermegauss(num_points)
     weight = _product(weights / weights.sum(), num_latents).prod(1)
     return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), weight)
@@ -290,7 +290,7 @@ def check_product_rule(name, num_latents, num_points):
     if num_latents > MAX_PRODUCT_DIM:
         raise ValueError(
             f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works "
-            f"for at most {MAX_PRODUCT_DIM}; draw points at random with sample_nodes instead"
+            f"for at most {MAX_PRODUCT_DIM}; draw at random instead, with sample_nodes or log_likelihood"
         )
     if int(num_points) ** num_latents > MOST_NODES:
         raise ValueError(

@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-CHUNK_BYTES = {"cpu": 2**20}  # what the intermediate results of a chunk may take: the second cache of a core
+CHUNK_BYTES = {"cpu": 2**20}  # what the intermediate results of a chunk may take: a core's L2 cache
 MORE_BYTES = 2**28  # elsewhere
 
 
@@ -20,12 +20,12 @@ def full_precision(f):
 
 
 def chunk_size(bytes_each, num_examples):
-    """How many examples to look at together, if each takes so many bytes: a power of two, from 32 up."""
+    """How many examples to look at together, if each takes so many bytes: a power of two from 32 up, or all."""
     most = CHUNK_BYTES.get(jax.default_backend(), MORE_BYTES) // max(bytes_each, 1)
     return min(max(32, 1 << max(most.bit_length() - 1, 0)), max(num_examples, 1))
 
 
-def add_exactly(total, term):
+def kahan_add(total, term):
     """Kahan's sum of many terms: `total` is (sum, what it is too large by), a pair of pytrees; add `term` to it."""
     total, excess = total
     term = jax.tree.map(lambda t, e: t - e, term, excess)

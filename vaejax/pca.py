@@ -86,7 +86,8 @@ def als(xs, num_latents, num_steps, key):
     Returns:
         W: (D, L), in general not orthonormal. In the end each step shrinks the largest angle to the span of `pca` by
             the ratio of variance L + 1 to variance L.
-        losses: (num_steps,) mean squared distance from the plane after each step. Never rises.
+        losses: (num_steps,) mean squared error |x - mean - W z|^2 after each step, in the end the distance from the
+            plane. Never rises.
 
     Raises:
         ValueError: no key, bad data, data whose squares are out of the range of their type, L out of range, or
@@ -106,7 +107,7 @@ def varimax(W, num_steps=100):
 
     Makes the variance of the squared loadings, summed over the factors, as large as it gets by turning two factors at a
     time, each pair in one go: with z = x + i y for their loadings x and y, and c = z^2 - mean(z^2), the best angle is
-    arg(sum c^2) / 4. The model stays the same.
+    arg(sum c^2) / 4. The model stays the same. Raw varimax: rows are not scaled to length one first.
 
     Args:
         W: (D, L) finite loadings.
@@ -158,8 +159,7 @@ def mean_and_cov(xs):
     """
     if not doors.is_on_one_cpu(xs):
         xs = jnp.asarray(xs)
-        mean = xs.mean(0)
-        centred = xs - mean[None]
+        centred = xs - (mean := xs.mean(0))[None]
         return mean, centred.T @ centred / len(xs)
     chunks = list(blocks(np.asarray(xs), CHUNK))
     centre = step = np.zeros(xs.shape[1], xs.dtype)
@@ -196,8 +196,7 @@ def pca_of_cov(mean, cov, num_latents):
 @partial(jax.jit, static_argnames="num_latents")
 @full_precision
 def _pca_of_few(xs, num_latents):
-    mean = xs.mean(0)
-    centred = xs - mean[None]
+    centred = xs - (mean := xs.mean(0))[None]
     values, inner = _largest(centred @ centred.T / len(xs), num_latents)
     W = jnp.linalg.qr(centred.T @ inner)[0]  # columns are orthogonal already; qr scales, and fills up what is zero
     return PCAResult(mean, orient(W), values)

@@ -3,9 +3,9 @@
 `shard` gives every device an equal part of the examples. `em`, `maximize` and `mean_bound` take what it returns in
 place of an array and give the same results: from where the data lie XLA works out what each device has to compute.
 
-Where N does not divide evenly, the last parts are filled up with zeros, which count for nothing: compiled functions
-begin by cutting the data to N again (`drop_padding`), and XLA keeps account of what was cut off; an E-step gives them
-weight zero.
+Where N does not divide evenly, the last parts are filled up with copies of an example, so that padding, too, can be
+scored; they count for nothing: compiled functions begin by cutting the data to N again (`drop_padding`), and XLA keeps
+account of what was cut off; an E-step gives them weight zero.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ from vaejax.densities import log_bernoulli, log_gaussian
 from vaejax.doors import check_count, check_example, check_function, check_key, check_params, check_rows
 from vaejax.nodes import sample_nodes
 
-MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and the likelihood -> infinity; not below this
+MIN_SIGMA2 = 1e-4  # where f passes through every example, sigma2 -> 0 and p -> infinity; not below this, in x squared
 
 
 class Encoder(nnx.Module):
@@ -67,7 +67,7 @@ class VAEParams(NamedTuple):
 
     encoder: nnx.Module  # x (D,) -> mean (L,), scale (L,)
     decoder: nnx.Module  # z (L,) -> (D,)
-    log_sigma2: Array | None  # () of a Gaussian likelihood; None where the likelihood is Bernoulli
+    log_sigma2: Array | None  # () of a Gaussian likelihood, above its floor, see `sigma2`; None for Bernoulli pixels
 
 
 def make_vae(likelihood="bernoulli", log_prior=None):
@@ -101,7 +101,7 @@ def init(key, num_features, num_latents, *, hidden=(500,), likelihood="bernoulli
         num_features: D.
         num_latents: L.
         hidden: sizes of the hidden layers of the encoder, in reverse those of the decoder; () for linear maps.
-        likelihood: "bernoulli" or "gaussian", which starts with sigma2 = 1.
+        likelihood: "bernoulli" or "gaussian", which starts with sigma2 = 1 + MIN_SIGMA2.
 
     Returns:
         VAEParams.
@@ -185,7 +185,7 @@ def reconstruct(params, x):
 
 
 def sample(params, key, num_samples):
-    """Draw z from the prior, then x; the encoder has no part. Returns xs (num_samples, D), zs (num_samples, L)."""
+    """Draw z from N(0, I), whatever a model's `log_prior`, then x. Returns xs (num_samples, D), zs (num_samples, L)."""
     check_key(key)
     check_count("num_samples", num_samples)
     if not hasattr(params.decoder, "num_latents"):
