@@ -1,4 +1,4 @@
-"""vaejax: from maximum likelihood to the variational autoencoder, on one bound.
+"""vaejax: from maximum likelihood to the variational autoencoder, on two bounds.
 
 What the chapters need around it, checks, data and plots, is in `vaejax.book`, which is imported by itself.
 """
