@@ -112,6 +112,20 @@ MISTAKES = {
     "a list to summarize": (lambda: vj.prepare(lg.PPCA, XS.tolist()), "xs is a list: expected an array (N, D)"),
     "half precision to summarize": (lambda: vj.prepare(gmm.GMM, XS.astype(np.float16)), "xs holds float16: expected"),
     "nothing to prepare": (lambda: vj.prepare(gaussian.GAUSSIAN, XS), "no fast route"),
+    "prepared for another model": (
+        lambda: vj.em(gmm.GMM, gmm.init(XS, 2, KEY), vj.prepare(lg.PPCA, XS), num_steps=1),
+        "not that which prepared these data",
+    ),
+    "a start from a table prepared for mixtures": (
+        lambda: lg.init(vj.prepare(gmm.GMM, XS), 1), "prepared for another model: expected an array",
+    ),
+    "prepared, and the plain route": (
+        lambda: vj.em(lg.PPCA, lg.init(XS, 1), vj.prepare(lg.PPCA, XS), num_steps=1, fast=False),
+        "give xs themselves with fast=False",
+    ),
+    "a step without an M-step": (
+        lambda: vj.em_step(gaussian.GAUSSIAN._replace(m_step=None), gaussian.init(XS), XS), "has no m_step",
+    ),
     "an infinite entry to summarize": (lambda: vj.prepare(lg.PPCA, np.where(XS > 1, np.inf, XS)), "infinite entries"),
     "a table of another machine": (lambda: gmm.init(XS.astype(">f4"), 2, KEY), "use .astype('float32')"),
     "a list to one Gaussian": (lambda: gaussian.log_prob(gaussian.init(XS), [1.0, 2.0]), "x is a list: expected an"),

@@ -141,8 +141,7 @@ def mean_bound(model, params, xs, key, bound=elbo, num_samples=1, chunk_size=Non
     check_function("bound", bound, "vaejax.elbo or vaejax.iw_bound")
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
-    if key is not None:
-        check_key(key)
+    check_key(key, or_none=True)
     params, key = replicate_like(xs, (params, key))
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, int(num_samples), chunk_size)
 
@@ -174,8 +173,7 @@ def log_likelihood(model, params, xs, key, *, num_samples=1000, chunk_size=20):
     check_count("chunk_size", chunk_size)
     if num_samples % chunk_size:
         raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
-    if key is not None:
-        check_key(key)
+    check_key(key, or_none=True)
     check_model_data(model, params, xs)
     params, key = replicate_like(xs, (params, key))
     num_chunks = 1 if key is None else int(num_samples // chunk_size)

@@ -32,13 +32,13 @@ def check_function(name, value, like):
         raise ValueError(f"{name} is {came}: expected a function, such as {like}")
 
 
-def check_key(key):
-    """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `jax.random.PRNGKey`."""
+def check_key(key, or_none=False):
+    """ValueError unless `key` is one of JAX's, from `jax.random.key` or the older `PRNGKey`, or perhaps None."""
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
     is_new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
     words = 2 if jax.config.jax_default_prng_impl == "threefry2x32" else 4
     is_old = dtype == np.uint32 and shape == (words,)
-    if not is_new and not is_old:
+    if not is_new and not is_old and not (or_none and key is None):
         came = type(key).__name__ if dtype is None else f"{dtype}{list(shape)}"
         raise ValueError(f"key is {came}: pass key=jax.random.key(0), or with another number")
 

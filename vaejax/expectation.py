@@ -30,7 +30,7 @@ COLLAPSED = (
 )
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["content"], meta_fields=["shape", "dtype", "mesh"])
+@partial(jax.tree_util.register_dataclass, data_fields=["content"], meta_fields=["shape", "dtype", "mesh", "by"])
 @dataclass(frozen=True)
 class Prepared:
     """What a model's fast route needs of a table (N, D), made once by `prepare`; `e_step` and `em` take it for xs."""
@@ -39,6 +39,7 @@ class Prepared:
     shape: tuple  # (N, D) of the table
     dtype: Any
     mesh: Mesh | None
+    by: Any  # the model.fast.prepare that did it
 
 
 def prepare(model, xs):
@@ -55,21 +56,19 @@ def prepare(model, xs):
         ValueError: the model has no fast route, or that of another model; or it cannot read these data.
     """
     check_model(model)
-    if model.fast is None:
-        raise ValueError("this model has no fast route, so there is nothing to prepare: pass xs themselves")
     if not isinstance(xs, Prepared | Sharded):
         check_table(xs, holes=True)
     return _prepare(model, xs)
 
 
 def _prepare(model, xs):
-    _check_fast(model)
+    _check_fast(model, xs)
     if isinstance(xs, Prepared) or (is_mapped(xs) and not model.fast.is_summary):
         return xs
     if not isinstance(xs, Sharded):
-        return Prepared(full_precision(model.fast.prepare)(xs, None), np.shape(xs), xs.dtype, None)
+        return Prepared(full_precision(model.fast.prepare)(xs, None), np.shape(xs), xs.dtype, None, model.fast.prepare)
     shape = (xs.num_examples, *xs.padded.shape[1:])
-    return Prepared(_prepare_on_devices(model, xs), shape, xs.padded.dtype, xs.mesh)
+    return Prepared(_prepare_on_devices(model, xs), shape, xs.padded.dtype, xs.mesh, model.fast.prepare)
 
 
 def e_step(model, params, data, key=None):
@@ -171,13 +170,13 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     """
     require_concrete("em", params, xs, key)
     _check_em(model, xs, key)
-    if model.m_step is None:
-        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
     like = np.zeros((1, *xs.shape[1:]), xs.dtype) if isinstance(xs, Prepared) else xs
     check_model_data(model, params, like)
     check_count("num_steps", num_steps)
     if tol is not None:
         check_number("tol", tol, lambda tol: tol >= 0, "nats per example, at least 0, or None to run all steps")
+    if isinstance(xs, Prepared) and not fast:
+        raise ValueError("xs are prepared for the fast route: give xs themselves with fast=False")
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
     data = _prepare(model, xs) if fast else xs
@@ -222,6 +221,8 @@ def _e_step(model, params, data, key):
 @partial(jax.jit, static_argnames="model")
 @full_precision
 def _m_step(model, params, mean):
+    if model.m_step is None:
+        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
     fitted = model.m_step(params, mean)
     _check_kept(params, fitted)
     return fitted
@@ -347,19 +348,18 @@ def _check_em(model, data, key):
     """What can be told by types and shapes, inside jit too."""
     check_model(model)
     if isinstance(data, Prepared):
-        if model.fast is None:
-            raise ValueError("the data are prepared for a fast route, and this model has none: pass xs themselves")
-        _check_fast(model)
+        _check_fast(model, data)
     elif model.statistics is None:
         raise ValueError("this model has no statistics, so em cannot fit it: use vaejax.maximize")
     else:
         count_examples(data)
-    if key is not None:
-        check_key(key)
+    check_key(key, or_none=True)
 
 
-def _check_fast(model):
+def _check_fast(model, data):
     """Models are changed by `_replace`, and nothing else would tell that the fast route was left behind."""
+    if model.fast is None or (isinstance(data, Prepared) and data.by is not model.fast.prepare):
+        raise ValueError("this model has no fast route, or not that which prepared these data: pass xs themselves")
     if tuple(model.fast.replaces) != model[:3]:
         raise ValueError("the fast route stands for another log_joint, posterior or statistics: make it fast=None")
 

@@ -179,8 +179,8 @@ def ppca_mle(xs, num_latents):
     check_count("num_latents", num_latents)
     if num_latents > min(xs.shape) - 1:
         raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
-    if is_prepared and xs.mesh is not None:
-        raise ValueError("xs is sharded: expected an array, such as xs[:5000], a part of the data before vaejax.shard")
+    if is_prepared and (xs.mesh is not None or xs.by is not summarize):
+        raise ValueError("xs is sharded, or prepared for another model: expected an array, such as a part, xs[:5000]")
     if is_prepared or xs.shape[0] >= xs.shape[1]:
         _, mean, root = xs.content if is_prepared else summarize(xs)
         variances = (root**2).sum(0)
