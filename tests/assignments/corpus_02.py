@@ -295,7 +295,7 @@ WRONG = {
             )
         },
         {"step-average"},
-        "the new rates",
+        "computed again with the new shares",
     ),
     "divided by all bulbs": (
         {"step": STEP.format(pi=NEW_PI, between="", rates="len(xs) / (xs @ resp)")},
