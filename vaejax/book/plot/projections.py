@@ -71,7 +71,7 @@ def stretch(matrix, axes, names, *, xlabel, ylabel, title):
         far = max(matrix @ axis, axis, key=np.linalg.norm)
         name_at(ax, name, far, (6 * np.sign(far[0]), 6), MODEL, ha="left" if far[0] >= 0 else "right")
     name_at(ax, "w", circle[:, 165], (-8, -12), DATA)
-    name_at(ax, "C w", (matrix @ circle)[:, 165], (4, 8), MODEL)
+    name_at(ax, "C w", (matrix @ circle)[:, 165], (-12, 8), MODEL)
     far = np.abs(matrix @ circle).max() + 0.25
     ax.set(aspect="equal", xlim=(-far - 0.25, far + 0.25), ylim=(-far, far), xlabel=xlabel, ylabel=ylabel)
     ax.set_title(title, loc="left")
