@@ -41,7 +41,8 @@ PAGE = """<!doctype html>
 <div class="reveal"><div class="slides">
 {slides}
 </div></div>
-<script>addEventListener("load", () => MathJax.startup.promise.then(() =>
+<script>// slides are laid out once, by the sizes of their formulas
+addEventListener("load", () => MathJax.startup.promise.then(() =>
   Reveal.initialize({{ width: 1100, height: 750, hash: true, slideNumber: true, transition: "none" }})))</script>
 </body>
 </html>
@@ -78,11 +79,9 @@ def slides(notebook):
 
 
 def deck(notebook):
-    """The page of a chapter's slides; links to cells and other chapters are left out.
-
-    A number at the margin would hold a formula to the full width, and one that is wider could not shrink to it.
-    """
+    """The page of a chapter's slides; links to cells and other chapters are left out."""
     texts = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in slides(notebook)]
+    # A formula with its number at the margin is always as wide as the slide or wider: only the others can shrink to it.
     texts = [re.sub(r"\\tag\{(.*?)\}", r"\\qquad (\1)", text) for text in texts]
     title = texts[0].splitlines()[0].lstrip("# ")
     sections = "\n".join(f"<section>\n{markdown2html(text)}\n</section>" for text in texts)

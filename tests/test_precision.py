@@ -9,7 +9,7 @@ import pytest
 
 import vaejax as vj
 from vaejax import densities as d
-from vaejax import gaussian, gmm, vae
+from vaejax import expectation, gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
 from vaejax.pca import mean_and_cov, pca_of_cov
 
@@ -56,6 +56,12 @@ PROGRAMS |= {
     "factors: statistics": (lambda p, x: lg.statistics(p, x, lg.posterior(p, x, None)), FACTORS, X),
     "factors: plain step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, XS),
     "factors: fast step": (lambda p, xs: vj.em_step(lg.PPCA, p, xs), FACTORS, TABLE[1]),
+    "mixture: prepared": (lambda xs: vj.prepare(gmm.GMM, xs).content, XS),
+    "mixture: part of a file": (
+        lambda p, xs: expectation._e_step_of_part(gmm.GMM, p, xs, jnp.full(20, 0.05), 0, None, True),
+        MIXTURE,
+        XS,
+    ),
     "mixture: prepared on a mesh": (lambda xs: vj.prepare(gmm.GMM, xs).content, vj.shard(XS)),
     "factors: prepared on a mesh": (lambda xs: vj.prepare(lg.PPCA, xs).content, vj.shard(XS)),
     "VAE: log p on a grid": (

@@ -110,6 +110,7 @@ def em_step(model, params, data, key=None):
     Raises:
         ValueError: as `e_step`.
     """
+    _check_em(model, data, key, fits=True)
     params = replicate_like(data, params)
     mean, bound = e_step(model, params, data, key)
     return _m_step(model, params, mean), bound
@@ -169,7 +170,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
     Source: Neal and Hinton (1998), A View of the EM Algorithm that Justifies Incremental, Sparse, and Other Variants.
     """
     require_concrete("em", params, xs, key)
-    _check_em(model, xs, key)
+    _check_em(model, xs, key, fits=True)
     like = np.zeros((1, *xs.shape[1:]), xs.dtype) if isinstance(xs, Prepared) else xs
     check_model_data(model, params, like)
     check_count("num_steps", num_steps)
@@ -221,8 +222,6 @@ def _e_step(model, params, data, key):
 @partial(jax.jit, static_argnames="model")
 @full_precision
 def _m_step(model, params, mean):
-    if model.m_step is None:
-        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
     fitted = model.m_step(params, mean)
     _check_kept(params, fitted)
     return fitted
@@ -344,9 +343,11 @@ def _e_step_of_part(model, params, rows, weight, first, key, fast):
     return _average_over_rows(model, params, rows, key, weight, first)
 
 
-def _check_em(model, data, key):
+def _check_em(model, data, key, fits=False):
     """What can be told by types and shapes, inside jit too."""
     check_model(model)
+    if fits and model.m_step is None:
+        raise ValueError("this model has no m_step, so em cannot fit it: use vaejax.maximize")
     if isinstance(data, Prepared):
         _check_fast(model, data)
     elif model.statistics is None:

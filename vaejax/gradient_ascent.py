@@ -241,7 +241,7 @@ def _as_objective(objective, params, data, bound, num_samples):
         check_model_data(objective, params, data)
         return _bound_of(objective, bound, int(num_samples))
     if bound is not elbo or num_samples != 1:
-        raise ValueError("bound and num_samples are for a LatentModel: this objective is a function: leave them out")
+        raise ValueError("bound and num_samples are for a LatentModel; this objective is a function: leave them out")
     doors.check_function("objective", objective, "one from (params, data, key) to a float; or a vaejax.LatentModel")
     check_batch(data)
     return objective

@@ -271,7 +271,7 @@ class Summary(NamedTuple):
     root: Array  # (D, D) root root' = the sum of weight (x - mean)(x - mean)'; columns by falling length, orthogonal
 
 
-@full_precision
+@full_precision  # as the engine calls it, so that `ppca_mle` shares its programs
 def summarize(xs, weight=None):
     """Mean and a square root of the covariance of complete xs (N, D): EM on them costs the same for any N.
 

@@ -153,7 +153,8 @@ EXPECTATION = (
         "(xs, weight, first + index)", "(xs, weight, first + jnp.arange(size))"),
     one("summary-of-other-data", "expectation", "A summary is kept, and taken for all tables of the same shape.",
         "return Prepared(full_precision(model.fast.prepare)(xs, None), np.shape(xs)",
-        "kept = _prepare.__dict__.setdefault((model.fast, np.shape(xs)), model.fast.prepare(xs, None))\n"
+        "kept = _prepare.__dict__.setdefault((model.fast, np.shape(xs)), "
+        "full_precision(model.fast.prepare)(xs, None))\n"
         "        return Prepared(kept, np.shape(xs)"),
     one("devices-summarise-alone", "expectation", "Each device's summary is a mean, and they are added up.",
         "(data.padded, _weight_on_device(data, jax.lax.axis_index(axes))[0])",
