@@ -160,7 +160,7 @@ WRONG = {
     "a product of many dimensions": (
         lambda: vj.quadrature_nodes(np.zeros(4), np.ones(4), 10), "10^4 points: a product rule works for at most 3"
     ),
-    "a rule of too many points": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 500), "use grid_nodes"),
+    "a rule of too many points": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 500), "num_points=200 or fewer"),
     "half a point": (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 2.5), "num_points is 2.5: expected a whole"),
     "a yes for a count": (lambda: vj.grid_nodes([0.0], [1.0], True), "num_points is True: expected a whole number"),
     "corners the wrong way round": (lambda: vj.grid_nodes([1.0], [0.0], 5), "low < high in every dimension"),
@@ -189,7 +189,7 @@ WRONG = {
     "halves that do not add up": (lambda: vj.enumerate_nodes(np.zeros(1000, np.float16)), "add up to 1000, not to 1"),
     "no weights": (lambda: vj.enumerate_nodes([np.nan, 0.0]), "add up to nan, not to 1"),
     "a grid of a billion": (
-        lambda: vj.grid_nodes([-8.0] * 3, [8.0] * 3, 1000), "1000^3 points: expected at most 10000000; take"
+        lambda: vj.grid_nodes([-8.0] * 3, [8.0] * 3, 1000), "1000^3 points: take num_points=215 or fewer"
     ),
     "a grid of a billion, by a small integer": (
         lambda: vj.grid_nodes([-8.0] * 3, [8.0] * 3, np.int16(300)), "take num_points=215 or fewer"

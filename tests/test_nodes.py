@@ -172,7 +172,8 @@ def test_nodes_are_made_inside_vmap_and_jit():
         (lambda: vj.quadrature_nodes(np.zeros(4), np.ones(4), 5), "sample_nodes"),
         (lambda: vj.grid_nodes(np.zeros(4), np.ones(4), 5), "sample_nodes"),
         (lambda: vj.quadrature_nodes(np.zeros(2), np.ones(2), 0), "num_points is 0"),
-        (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 201), "use grid_nodes"),
+        (lambda: vj.quadrature_nodes(np.zeros(1), np.ones(1), 201), "take num_points=200 or fewer"),
+        (lambda: vj.quadrature_nodes(np.zeros(3), np.ones(3), 300), "take num_points=200 or fewer"),
         (lambda: vj.grid_nodes(np.zeros(2), np.ones(2), 2.5), "num_points is 2.5"),
         (lambda: vj.grid_nodes(np.ones(2), np.zeros(2), 3), "low < high"),
         (lambda: vj.grid_nodes([0.0, 1], [1.0, 1], 3), "low < high"),  # a box without a volume

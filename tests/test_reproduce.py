@@ -1,6 +1,7 @@
 """The reproduction, on the bundled digits and for a moment: it trains, says what it did, and goes on where it was."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ def nll(line):
 def test_a_short_run_learns_and_goes_on(tmp_path):
     paper = "--draws", "1", "--schedule", "paper", "--epochs"
     first = run(tmp_path / "runs", *paper, "1")
-    assert "4,000 digits, 1 epochs of 200 steps" in first and "paper 86.76" in first
+    assert "paper/k1: 4,000 digits, 1 epochs of 200 steps" in first and "paper 86.76" in first
     assert (tmp_path / "runs" / "paper" / "k1" / "200").is_dir()
     second = run(tmp_path / "runs", *paper, "3")
     assert "after 600 steps" in second
@@ -41,10 +42,19 @@ def test_a_short_run_learns_and_goes_on(tmp_path):
 
 
 @pytest.mark.long
-def test_a_longer_run_of_the_laptop_is_another_run(tmp_path):
-    short, longer = (run(tmp_path, "--draws", "1", "--epochs", str(epochs)) for epochs in (3, 30))
-    assert "after 120 steps" in short and "after 1,200 steps" in longer
-    assert nll(longer) < nll(short) < nll_of_pixels_on_their_own()
+def test_every_k_goes_on_from_one_vae(tmp_path):
+    """The laptop's: a VAE first, then k draws; a longer second stage is another fit from the same VAE."""
+    first = run(tmp_path, "--draws", "1", "5", "--epochs", "3", "1")
+    assert sorted(str(path.relative_to(tmp_path / "laptop-3")) for path in (tmp_path / "laptop-3").glob("*/*0")) == [
+        "k1-1/40", "k5-1/40", "vae/120",
+    ]  # fmt: skip
+    vae, five = tmp_path / "laptop-3" / "vae", tmp_path / "laptop-3" / "k5-1"
+    shutil.rmtree(five)
+    shutil.rmtree(tmp_path / "laptop-3" / "k1-1")
+    again = run(tmp_path, "--draws", "5", "--epochs", "3", "1")
+    assert nll(again) == nll(first.splitlines()[-1]) and list(vae.iterdir())
+    longer = run(tmp_path, "--draws", "5", "--epochs", "3", "30")
+    assert nll(longer) < nll(again) < nll_of_pixels_on_their_own()
 
 
 def nll_of_pixels_on_their_own():
@@ -58,22 +68,30 @@ def test_settings_are_those_of_the_paper():
     sizes = [layer.kernel.shape for net in (params.encoder, params.decoder) for layer in net.hidden]
     assert sizes == [(784, 200), (200, 200), (50, 200), (200, 200)]
     assert params.encoder.mean.kernel.shape == (200, 50) and params.decoder.out.kernel.shape == (200, 784)
-    assert sum(epochs for epochs, _ in burda.STAGES) == 3280
-    np.testing.assert_allclose([rate for _, rate in burda.STAGES][::7], [1e-3, 1e-4])
+    assert sum(epochs for epochs, _ in burda.PAPER_RATES) == 3280
+    np.testing.assert_allclose([rate for _, rate in burda.PAPER_RATES][::7], [1e-3, 1e-4])
 
 
 def test_the_learning_rate_falls_as_in_the_paper():
+    (stage,) = burda.stages("paper", 50)
     rates = np.repeat([1e-3, 7.2e-4, 5.2e-4, 3.7e-4], [2, 6, 18, 1])
-    np.testing.assert_allclose(steps_of(burda.optimizer("paper", 3280, 2), len(rates)), rates, rtol=1e-4)
+    np.testing.assert_allclose(steps_of(burda.optimizer(stage.rate, stage.epochs, 2), len(rates)), rates, rtol=1e-4)
+    assert stage.epochs == 3280 and stage.num_draws == 50
 
 
 def test_the_laptops_rate_rises_and_falls_to_zero():
-    steps = steps_of(burda.optimizer("laptop", 1000, 20), 20_001)  # 1,000 steps up, 19,000 down
-    after = np.arange(19_001) / 19_000
-    np.testing.assert_allclose(steps[1000:], 1.5e-3 * (1 + np.cos(np.pi * after)), atol=1e-8)
-    np.testing.assert_allclose(steps[:1000], 3e-6 * np.arange(1000), atol=1e-8)
-    assert [burda.epochs_of("laptop", k) for k in (1, 4, 5, 50, 64)] == [2400, 2400, 1500, 300, 300]
-    assert burda.epochs_of("paper", 50) == 3280
+    vae, top = burda.stages("laptop", 5, [1000, 500])
+    assert (vae.num_draws, top.num_draws) == (1, 5)
+    first = steps_of(burda.optimizer(vae.rate, vae.epochs, 20), 20_000)
+    np.testing.assert_allclose(first[:1000], 3e-6 * np.arange(1000), atol=1e-8)
+    np.testing.assert_allclose(first[1000:], half_cosine(np.arange(19_000) / 39_000), atol=1e-8)
+    second = steps_of(burda.optimizer(top.rate, top.epochs, 20), 10_001)
+    np.testing.assert_allclose(second, half_cosine(0.5 + np.arange(10_001) / 20_000), atol=1e-8)
+    assert [burda.stages("laptop", k)[1].epochs for k in (1, 4, 5, 50, 64)] == [400, 400, 600, 200, 200]
+
+
+def half_cosine(done):
+    return 1.5e-3 * (1 + np.cos(np.pi * done))
 
 
 def steps_of(adam, count):

@@ -187,9 +187,7 @@ def quadrature_nodes(mean, scale_tril, num_points):
     Source: Golub and Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23; the rule itself is numpy's.
     """
     num_latents = _num_latents(mean, scale_tril)
-    check_product_rule("quadrature_nodes", num_latents, num_points)
-    if num_points > 200:
-        raise ValueError(f"num_points is {num_points}: expected at most 200, up to which it was tested; use grid_nodes")
+    check_product_rule("quadrature_nodes", num_latents, num_points, most=200)  # up to which it was tested
     points, weights = np.polynomial.hermite_e.hermegauss(num_points)
     weight = _product(weights / weights.sum(), num_latents).prod(1)
     return _gaussian_nodes(mean, scale_tril, _product(points, num_latents), weight)
@@ -284,19 +282,17 @@ def _num_latents(mean, scale_tril):
     return np.size(mean)
 
 
-def check_product_rule(name, num_latents, num_points):
-    """ValueError unless n^L points are few enough to be looked at."""
+def check_product_rule(name, num_latents, num_points, most=MOST_NODES):
+    """ValueError unless n is at most `most`, and n^L points are few enough to be looked at."""
     check_count("num_points", num_points)
     if num_latents > MAX_PRODUCT_DIM:
         raise ValueError(
             f"{name} in {num_latents} dimensions would need {num_points}^{num_latents} points: a product rule works "
             f"for at most {MAX_PRODUCT_DIM}; draw at random instead, with sample_nodes or log_likelihood"
         )
-    if int(num_points) ** num_latents > MOST_NODES:
-        raise ValueError(
-            f"{name} with {num_points}^{num_latents} points: expected at most {MOST_NODES}; take "
-            f"num_points={int(MOST_NODES ** (1 / num_latents))} or fewer"
-        )
+    most = min(most, int(MOST_NODES ** (1 / num_latents)))
+    if num_points > most:
+        raise ValueError(f"{name} with {num_points}^{num_latents} points: take num_points={most} or fewer")
 
 
 def _product(points, num_latents):

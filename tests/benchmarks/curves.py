@@ -1,7 +1,8 @@
 """Minutes to so many nats: the VAE of burda.py, k = 1, by vaejax and by PyTorch, on one machine.
 
-The same networks, start, digits, batches of 100 and laptop's schedule over 10, 25, 50, 100 and 200 epochs, so that each
-point is a finished fit; the two take turns. vaejax judges both, on the same test digits with the same draws.
+The same networks, start, digits and batches of 100, over 10, 25, 50, 100 and 200 epochs in which the learning rate
+rises for 1,000 steps and falls as a cosine to zero, so that each point is a finished fit; the two take turns. vaejax
+judges both, on the same test digits with the same draws.
 
     .venv-bench/bin/python tests/benchmarks/curves.py --data FILE.npz
 """
@@ -9,13 +10,14 @@ point is a finished fit; the two take turns. vaejax judges both, on the same tes
 import argparse
 import itertools
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import burda
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+import optax
 import torch
 import torch_vae
 from quality import with_weights
@@ -61,6 +63,15 @@ def minutes_to(goal, points):
     return f"{np.exp(np.interp(-goal, -nats, np.log(minutes))):.1f} minutes"
 
 
+def rate(num_steps):
+    return optax.warmup_cosine_decay_schedule(0, burda.RATE, min(1000, num_steps // 10), num_steps)
+
+
+@cache
+def optimizer(num_steps):
+    return optax.adam(rate(num_steps))
+
+
 def fit_vaejax(xs, start, epochs, num_steps):
     params, _ = vj.maximize(
         burda.objective_of(1),
@@ -76,7 +87,7 @@ def fit_vaejax(xs, start, epochs, num_steps):
 
 def fit_torch(xs, start, epochs, num_steps, **ways):
     """As its users write it, with the rates that optax gives."""
-    rates = np.asarray(burda.rate("laptop", epochs, len(xs) // BATCH)(np.arange(num_steps))).tolist()
+    rates = np.asarray(rate(epochs * (len(xs) // BATCH))(np.arange(num_steps))).tolist()
     model, _ = torch_vae.fit(
         torch.tensor(xs), layers_of(start), BATCH, 1, num_steps, unit=torch.nn.Tanh, rates=rates, binarise=True, **ways
     )
