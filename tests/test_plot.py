@@ -313,7 +313,7 @@ def test_kinds_and_fillings_stand_under_their_numbers():
     assert [ax.images[0].get_array()[0, 0] for ax in fig.axes] == [0.25, 0.75, 0.5, 0]
     halves, phis = np.ones((1, 4)), np.array([[[0.25, 0.5]]])
     fig = plot.fillings(halves, phis, [[-2.0]], [-1.0], rows=["r"], names=["coin"])
-    assert [ax.get_title() for ax in fig.axes] == ["log p(x) = -1.0", "coin: bound -2.0"]
+    assert [ax.get_title() for ax in fig.axes] == ["log p(x) = \N{MINUS SIGN}1.0", "coin: bound \N{MINUS SIGN}2.0"]
     assert fig.axes[0].texts[0].get_text() == "r"
     np.testing.assert_array_equal(fig.axes[1].images[0].get_array(), [[0.25, 0.5], [1, 1]])
     assert set(fig.axes[1].lines[0].get_ydata()) == {0.5}

@@ -53,7 +53,7 @@ def test_the_sheet_has_every_picture_in_its_place():
     sheet = ax.images[0].get_array()
     assert sheet.shape == (6, 6) and sheet[:2, 4:].all() and sheet.sum() == 4
     ticks = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
-    assert ticks["1.0"] < ticks["-1.0"]  # rows of an image count from the top
+    assert ticks["1.0"] < ticks["\N{MINUS SIGN}1.0"]  # rows of an image count from the top
 
 
 def test_where_lost_shades_the_posterior_and_draws_both_ellipses():

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import Formatter
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.graphs import ARROW, arrow, empty, node, plate
@@ -121,7 +122,7 @@ def manifold(pictures, places, *, title):
     sheet = pictures.transpose(0, 2, 1, 3).reshape(R * H, R * W)
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
     some = np.unique(np.linspace(0, R - 1, 6).round().astype(int))
-    names = [f"{place:.1f}" for place in places[some]]
+    names = [Formatter.fix_minus(f"{place:.1f}") for place in places[some]]
     ax.set_xticks(some * W + W / 2, names)
     ax.set_yticks((R - 1 - some) * H + H / 2, names)
     ax.spines[:].set_visible(False)

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import Formatter
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.graphs import arrow, canvas, node, plate
@@ -153,7 +154,7 @@ def loadings(tables, titles, items, letters, communality):
         for row, column in zip(*np.nonzero(np.abs(table) >= 0.3), strict=True):
             value = table[row, column]
             ink = "white" if abs(value) > 0.6 else TRUTH
-            ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
+            ax.text(column, row, Formatter.fix_minus(f"{value:.1f}"), ha="center", va="center", fontsize=8, color=ink)
         names = letters if i == len(tables) - 1 else range(1, num_factors + 1)
         ax.set_xticks(range(num_factors), names)
         for edge in np.arange(num_items // 5, num_items, num_items // 5) - 0.5:

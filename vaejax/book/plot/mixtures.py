@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import Formatter
 
 from vaejax.book.plot.arguments import checked, checked_each, one_each
 from vaejax.book.plot.basics import gallery
@@ -244,9 +245,10 @@ def fillings(halves, phis, bounds, log_p, rows=("nine", "one"), names=("coin", "
     side = int(np.sqrt(halves.shape[1]))
     pictures = np.repeat(halves[:, None], len(names) + 1, 1)
     pictures[:, 1:, : phis.shape[2]] = phis
+    minus = Formatter.fix_minus
     titles = [
-        [f"log p(x) = {top:.1f}", *(f"{name}: bound {value:.1f}" for name, value in zip(names, values, strict=True))]
-        for top, values in zip(log_p, bounds, strict=True)
+        [minus(f"log p(x) = {p:.1f}"), *(minus(f"{name}: bound {b:.1f}") for name, b in zip(names, row, strict=True))]
+        for p, row in zip(log_p, bounds, strict=True)
     ]
     title = "Only the filling that looks at what is visible comes near log p (nats)"
     fig = gallery(pictures.reshape(len(halves), -1, side, side), titles, title=title, rows=rows, size=1.3)
