@@ -82,9 +82,8 @@ def main():
                 if found["tests"] is None and (killer := first_failure(folder, paths, marked="long")):
                     found["tests"] = f"{killer}{LONG}"
             if options.only != "tests":
-                found["chapters"] = next(
-                    (killer for path in CHAPTERS[mutant.module] if (killer := first_failure(folder, [path]))), None
-                )
+                killers = (first_failure(folder, [path]) for path in chapters_for(mutant, results))
+                found["chapters"] = next(filter(None, killers), None)
         return found
 
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -98,6 +97,12 @@ def main():
     survivors = [mutant.name for mutant in chosen if results[mutant.name].get("tests", "") is None]
     if survivors:
         sys.exit(f"the unit tests let pass: {', '.join(survivors)}")
+
+
+def chapters_for(mutant, results):
+    """Those that lean on its module; the one that noticed last time goes first."""
+    last = results.get(mutant.name, {}).get("chapters") or ""
+    return sorted(CHAPTERS[mutant.module], key=lambda path: not last.startswith(Path(path).stem))
 
 
 def copy_of_the_book(folder):
