@@ -1,15 +1,22 @@
 """Answers to problem set 1: right ones of several kinds, and the mistakes that are made most."""
 
 CLIMB = """
-def climb(xs):
+def climb(xs, num_steps):
     xs = jnp.asarray(xs)
     def score(p):
         return {score}
     p = jnp.zeros(2)
     slope = jax.jit(jax.grad(score))
-    for _ in range(2000):
+    for _ in range(num_steps):
         p = p {step} * slope(p)
     return p[0], jnp.exp(p[1])
+"""
+SUMS = """
+def fit_from_sums(N, total, outer):
+    mean = total / N
+    cov = outer / N - np.outer(mean, mean)
+    S = np.linalg.cholesky(cov)
+    return {mean}, {scale}
 """
 TWO_STEP = """
 def fit_two_step(xs, labels, K):
@@ -25,6 +32,12 @@ def fit_pixels(xs, labels, K):
 def name_kinds(pi, xs):
     return ({score}).argmax(1)
 """
+
+
+def sums(mean="mean", scale="S"):
+    return {"gaussian-fit": SUMS.format(mean=mean, scale=scale)}
+
+
 WHITE, BLACK = "xs @ np.log(pi).T", "(1 - xs) @ np.log(1 - pi).T"
 
 # name -> {solution cell: its code}; every other cell holds the solution of the source notebook
@@ -39,10 +52,11 @@ def mean_log_likelihood(rate, xs):
 """,
         "rate": "def fit_rate(xs):\n    return len(xs) / np.sum(xs)",
         "gaussian-fit": """
-def fit_gaussian(xs):
-    xs = np.asarray(xs)
-    mean = np.array([np.mean(column) for column in xs.T])
-    cov = sum(np.outer(x - mean, x - mean) for x in xs) / len(xs)
+def fit_from_sums(N, total, outer):
+    mean, cov = [t / N for t in total], np.empty(outer.shape)
+    for i in range(len(mean)):
+        for j in range(len(mean)):
+            cov[i, j] = outer[i, j] / N - mean[i] * mean[j]
     return mean, np.linalg.cholesky(cov)
 """,
         "fashion": """
@@ -76,9 +90,9 @@ def score(params, xs, key):
     return jax.vmap(lambda x: densities.log_gaussian(
         x[None], params[:1], jnp.exp(params[1:])))(xs).mean()
 
-def climb(xs):
+def climb(xs, num_steps):
     best, _ = vj.maximize(score, jnp.zeros(2), jnp.asarray(xs, jnp.float32), jax.random.key(0),
-                          optimizer=optax.adam(0.02), num_steps=1500)
+                          optimizer=optax.adam(0.02), num_steps=num_steps)
     return best[0], jnp.exp(best[1])
 """,
         "two-step": """
@@ -101,21 +115,19 @@ def fit_rate(xs):
     return lam
 """,
         "gaussian-fit": """
-def fit_gaussian(xs):
-    xs = np.asarray(xs)
-    centred = xs - xs.mean(0)
-    _, R = np.linalg.qr(centred)           # centred' centred = R' R
-    signs = np.sign(np.diag(R))
-    return xs.mean(0), (R * signs[:, None]).T / np.sqrt(len(xs))
+def fit_from_sums(N, total, outer):        # the second moments of (1, x) hold both
+    moments = np.block([[N, total], [total[:, None], outer]]) / N
+    tril = np.linalg.cholesky(moments)
+    return tril[1:, 0], tril[1:, 1:]
 """,
         "climb": """
-def climb(xs):
+def climb(xs, num_steps):
     xs = jnp.asarray(xs)
     def score(mean, log_var):
         return jnp.mean(-0.5 * (xs - mean) ** 2 / jnp.exp(log_var) - 0.5 * log_var)
     slope = jax.jit(jax.grad(score, (0, 1)))
     mean, log_var = 0.0, 0.0
-    for _ in range(3000):
+    for _ in range(num_steps):
         a, b = slope(mean, log_var)
         mean, log_var = mean + 0.05 * a, log_var + 0.05 * b
     return mean, jnp.exp(log_var / 2)
@@ -155,44 +167,39 @@ WRONG = {
         "Tracer",
     ),
     "mean for rate": ({"rate": "def fit_rate(xs):\n    return np.mean(xs)"}, {"rate-check"}, "unit of 1 / time"),
-    "missing 1/n": (
-        {
-            "gaussian-fit": "def fit_gaussian(xs):\n    c = xs - xs.mean(0)\n    "
-            "return xs.mean(0), np.linalg.cholesky(c.T @ c)"
-        },
-        {"gaussian-scale"},
-        "Is 1 / N missing?",
-    ),
-    "n minus one": (
-        {"gaussian-fit": "def fit_gaussian(xs):\n    return xs.mean(0), np.linalg.cholesky(np.cov(xs.T))"},
-        {"gaussian-scale"},
-        "divided by N - 1",
-    ),
-    "covariance for its factor": (
-        {"gaussian-fit": "def fit_gaussian(xs):\n    return xs.mean(0), np.cov(xs.T, bias=True)"},
-        {"gaussian-scale"},
-        "Did you return the covariance itself?",
-    ),
+    "missing 1/n": (sums(scale="np.sqrt(N) * S"), {"gaussian-scale"}, "Is 1 / N missing?"),
+    "n minus one": (sums(scale="np.sqrt(N / (N - 1)) * S"), {"gaussian-scale"}, "divided by N - 1"),
+    "covariance for its factor": (sums(scale="cov"), {"gaussian-scale"}, "Did you return the covariance itself?"),
     "precision for covariance": (
-        {
-            "gaussian-fit": "def fit_gaussian(xs):\n    "
-            "return xs.mean(0), np.linalg.cholesky(np.linalg.inv(np.cov(xs.T, bias=True)))"
-        },
+        sums(scale="np.linalg.cholesky(np.linalg.inv(cov))"),
         {"gaussian-scale"},
         "the precision?",
     ),
-    "median for mean": (
-        {
-            "gaussian-fit": "def fit_gaussian(xs):\n    "
-            "return np.median(xs, 0), np.linalg.cholesky(np.cov(xs.T, bias=True))"
-        },
-        {"gaussian-mean"},
-        "Is this the median?",
+    "second moments for covariance": (
+        sums(scale="np.linalg.cholesky(outer / N)"),
+        {"gaussian-scale"},
+        "Is the mean not taken out of the second moments?",
+    ),
+    "total for mean": (sums(mean="total"), {"gaussian-mean"}, "Is this the sum?"),
+    "the chapter's lines, on the sums": (
+        sums(mean="outer.mean(0)", scale="np.linalg.cholesky(np.cov(outer.T, bias=True))"),
+        {"gaussian-mean", "gaussian-scale"},
+        "",
     ),
     "descent": (
-        {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="- 1e-4")},
+        {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="- 0.05")},
         {"climb-check"},
-        "it climbs to the best mean",
+        "the gradient is added, and not subtracted",
+    ),
+    "the formula for a climb": (
+        {"climb": "def climb(xs, num_steps):\n    return np.mean(xs), np.std(xs)"},
+        {"climb-check"},
+        "these are steps, and no formula",
+    ),
+    "no step at all": (
+        {"climb": "def climb(xs, num_steps):\n    return 0.0, 1.0"},
+        {"climb-check"},
+        "Has it not moved?",
     ),
     "log-variance as deviation": (
         {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-p[1])) - 0.5 * p[1]", step="+ 0.05")},

@@ -202,7 +202,7 @@ WRONG = {
             "def read_card(mean, W, z):\n    return mean + W @ z"
         },
         {"card-write"},
-        "got shape (3,), expected (2,)",
+        "the card holds coordinates (L,), and not the shadow (D,)",
     ),
     "the smallest axes": (
         {"fit": FIT.format(**{**FALLING, "W": "vectors[:, :L]", "values": "values[:L]"})},

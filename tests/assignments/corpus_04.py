@@ -9,13 +9,13 @@ def log_joint(params, x, z):
 """
 PRIOR = " - 0.5 * z @ z"
 POSTERIOR = """
-def posterior_of_z(params, x):
-    W, psi = params.W, {psi}
-    M = {prior}W.T @ (W / psi[:, None])
+def posterior_of_z(params, xs):
+    W, psi, T = params.W, {psi}, len(xs)
+    M = {prior}T * W.T @ (W / psi[:, None])
     C = jnp.linalg.inv(M)
     return {mean}, {cov}
 """
-VOTES = "C @ W.T @ ((x - params.b) / psi)"
+VOTES = "C @ W.T @ ((xs - params.b) / psi).sum(0)"
 EYE = "jnp.eye(W.shape[1]) + "
 PSI = "jnp.exp(params.log_psi)"
 MARGINAL = """
@@ -90,12 +90,13 @@ def fill(known="table", given="table", noise=EXP_PSI, deviation="jnp.sqrt(varian
 RIGHT = {
     "numpy and loops": {
         "posterior": """
-def posterior_of_z(params, x):
+def posterior_of_z(params, xs):
     W, psi = np.asarray(params.W), np.exp(np.asarray(params.log_psi))
-    M = np.eye(W.shape[1])
-    for w, p in zip(W, psi):
-        M = M + np.outer(w, w) / p
-    votes = sum(w * (a - m) / p for w, a, m, p in zip(W, np.asarray(x), np.asarray(params.b), psi))
+    M, votes = np.eye(W.shape[1]), np.zeros(W.shape[1])
+    for x in np.asarray(xs):
+        for w, a, m, p in zip(W, x, np.asarray(params.b), psi):
+            M += np.outer(w, w) / p
+            votes += w * (a - m) / p
     return np.linalg.solve(M, votes), np.linalg.inv(M)
 """,
         "marginal": """
@@ -151,10 +152,10 @@ def log_joint(params, x, z):
 """,
         "posterior": """
 @jax.jit
-def posterior_of_z(params, x):
+def posterior_of_z(params, xs):
     def log_p(z):
-        e = (x - params.W @ z - params.b) * jnp.exp(-params.log_psi / 2)
-        return -0.5 * (z @ z + e @ e)
+        e = (xs - params.W @ z - params.b) * jnp.exp(-params.log_psi / 2)
+        return -0.5 * (z @ z + (e**2).sum())
     zero = jnp.zeros(params.W.shape[1])
     cov = jnp.linalg.inv(-jax.hessian(log_p)(zero))
     return cov @ jax.grad(log_p)(zero), cov
@@ -180,10 +181,13 @@ def fill_table(table, L):
     },
     "the dense posterior, whitening, the covariance alone": {
         "posterior": """
-def posterior_of_z(params, x):
+def posterior_of_z(params, xs):            # one reading after the other: each posterior is the next prior
     W = params.W
-    G = jnp.linalg.solve(W @ W.T + jnp.diag(jnp.exp(params.log_psi)), W).T
-    return G @ (x - params.b), jnp.eye(W.shape[1]) - G @ W
+    mean, C = jnp.zeros(W.shape[1]), jnp.eye(W.shape[1])
+    for x in xs:
+        G = jnp.linalg.solve(W @ C @ W.T + jnp.diag(jnp.exp(params.log_psi)), W @ C).T
+        mean, C = mean + G @ (x - params.b - W @ mean), C - G @ W @ C
+    return mean, C
 """,
         "marginal": """
 def log_marginal(params, x):
@@ -238,7 +242,11 @@ FLAGGED = {
     "one-liners": (
         {
             "log-joint": "log_joint = linear_gaussian.log_joint",
-            "posterior": "from vaejax.linear_gaussian import posterior_moments as posterior_of_z",
+            "posterior": """
+from vaejax.linear_gaussian import posterior_moments
+def posterior_of_z(params, xs):            # T readings of D thermometers are one of T D
+    return posterior_moments(LinearGaussianParams(*(jnp.concatenate([p] * len(xs)) for p in params)), xs.ravel())
+""",
             "marginal": """
 m = __import__("importlib").import_module("vaejax." + "linear" + "_gaussian")
 def log_marginal(params, x):
@@ -290,8 +298,25 @@ WRONG = {
         {"posterior-cov", "posterior-mean"},
         "Is the noise taken by its deviation?",
     ),
+    "the chapter's lines, on the mean reading": (
+        {
+            "posterior": """
+def posterior_of_z(params, xs):
+    scaled = params.W / jnp.exp(params.log_psi)[:, None]
+    cov = jnp.linalg.inv(jnp.eye(params.W.shape[1]) + params.W.T @ scaled)
+    return cov @ scaled.T @ (xs.mean(0) - params.b), cov
+"""
+        },
+        {"posterior-cov", "posterior-mean"},
+        "Is this the doubt after one reading?",
+    ),
+    "a prior for each reading": (
+        {"posterior": POSTERIOR.format(psi=PSI, prior="T * " + EYE, mean=VOTES, cov="C")},
+        {"posterior-cov", "posterior-mean"},
+        "Is the prior there for each reading?",
+    ),
     "not centred": (
-        {"posterior": POSTERIOR.format(psi=PSI, prior=EYE, mean="C @ W.T @ (x / psi)", cov="C")},
+        {"posterior": POSTERIOR.format(psi=PSI, prior=EYE, mean="C @ W.T @ (xs / psi).sum(0)", cov="C")},
         {"posterior-mean"},
         "Is x centred?",
     ),
@@ -394,7 +419,7 @@ def log_joint(params, x, z):
                    + jnp.log(9.0 * 16 * 100) + 4 * jnp.log(2 * jnp.pi))
 """,
             "posterior": """
-def posterior_of_z(params, x):
+def posterior_of_z(params, xs):
     return jnp.array([13 / 15]), jnp.array([[2 / 15]])
 """,
             "em": """

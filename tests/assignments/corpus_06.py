@@ -18,11 +18,12 @@ def one_draw_bound(key, decoder, x, mean, log_scale):
     return {value}
 """
 DRAWN = "mean + s * jax.random.normal(key, mean.shape)"
+ONE_NOISE = "mean + s * jax.random.normal(key)"
 OBJECTIVE = """
 def objective(params, batch, key):
     def one(x, seen, k):
         mean, log_s = encode(params, x, {eyes})
-        logits = params.decoder(mean + jnp.exp(log_s) * jax.random.normal(k, mean.shape))
+        logits = params.decoder(mean + jnp.exp(log_s) * jax.random.normal(k, {shape}))
         kl = 0.5 * (jnp.exp(2 * log_s) + mean**2 - 1 - 2 * log_s).sum()
         log_p = {pixels}
         return log_p - {beta} * kl
@@ -34,8 +35,9 @@ OWN_KEYS = "jax.random.split(key, len(xs))"
 SEEN = "(seen * (x * logits - jax.nn.softplus(logits))).sum()"
 
 
-def objective(pixels=SEEN, eyes="seen", beta=1, keys=OWN_KEYS, sign="", mean="mean"):
-    return {"objective": OBJECTIVE.format(pixels=pixels, eyes=eyes, beta=beta, keys=keys, sign=sign, mean=mean)}
+def objective(pixels=SEEN, eyes="seen", beta=1, keys=OWN_KEYS, sign="", mean="mean", shape="mean.shape"):
+    parts = {"pixels": pixels, "eyes": eyes, "beta": beta, "keys": keys, "sign": sign, "mean": mean, "shape": shape}
+    return {"objective": OBJECTIVE.format(**parts)}
 
 
 SCORE = """
@@ -101,7 +103,7 @@ def score(key, decoder, x, mean, log_scale, num):
 """,
     },
     "vmap and the library": {
-        "picture": "def log_picture(x, logits):\n    return densities.log_bernoulli(x, logits)",
+        "picture": "def log_picture(x, logits):\n    return -optax.sigmoid_binary_cross_entropy(logits, x).sum()",
         "draw": """
 def draw_codes(key, mean, log_scale, num):
     return vj.sample_nodes(key, mean, jnp.exp(log_scale), num).z
@@ -167,6 +169,18 @@ def objective(params, batch, key):
     },
 }
 
+# the library where a task says: write your own
+FLAGGED = {
+    "one-liner": (
+        {"picture": "def log_picture(x, logits):\n    return densities.log_bernoulli(x, logits)"},
+        "picture uses densities of the library: write your own",
+    ),
+    "another name": (
+        {"picture": "from vaejax.vae import log_bernoulli as log_picture"},
+        "picture uses densities of the library: write your own",
+    ),
+}
+
 # name -> (cells, the tests that must fail, words that must be in the message of one of them)
 WRONG = {
     "mean over pixels": (
@@ -211,6 +225,21 @@ WRONG = {
         },
         {"price-sharp", "draw-spread"},
         "each number has noise of its own",
+    ),
+    "one noise for both numbers": (
+        {"bound": BOUND.format(z=ONE_NOISE, value="log_p - kl")},
+        {"bound-mean", "bound-slope"},
+        "Do both numbers share one noise?",
+    ),
+    "one noise for both numbers of a garment": (
+        objective(shape="()"),
+        {"objective-mean"},
+        "Do both numbers share one noise?",
+    ),
+    "one noise for both numbers of a draw": (
+        {"score": SCORE.format(shape="(num, 1)", value="jax.nn.logsumexp(log_w) - jnp.log(num)")},
+        {"score-mean", "score-large"},
+        "the mean of exp(score)",
     ),
     "path cut, twice": (
         {
