@@ -194,7 +194,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         else:
             count = min(BLOCK, num_steps - done) if tol is None else 1
             params, bounds = _steps(model, params, data, key, done, count)
-            bounds = np.asarray(bounds[:count])
+            bounds = np.asarray(bounds)[:count]
         check_history(bounds, done, COLLAPSED)
         history += list(bounds)
     if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
