@@ -70,20 +70,31 @@ CALLS = {
 def test_a_second_call_compiles_nothing(name):
     first, second = arguments(0), arguments(1)
     jax.block_until_ready(CALLS[name](*first))
+    assert not compiled_by(lambda: CALLS[name](*second))
+
+
+def test_another_number_of_steps_compiles_nothing():
+    xs, key, mixture, *_ = arguments(0)
+    for fit in (
+        lambda num_steps: vj.em(gmm.GMM, mixture, xs, num_steps=num_steps),
+        lambda num_steps: vj.em(gmm.GMM, mixture, xs, num_steps=num_steps, fast=False),
+        lambda num_steps: vj.maximize(squares, xs[0], xs, key, optimizer=ADAM, num_steps=num_steps),
+    ):
+        jax.block_until_ready(fit(2))
+        assert not compiled_by(lambda fit=fit: fit(70))
+
+
+def test_the_count_of_compilations_counts():
+    assert compiled_by(lambda: jax.jit(lambda x: 3 * x + 1)(1.0))
+
+
+def compiled_by(call):
+    """What is compiled during a call."""
     compiled = []
     listen = lambda event, duration, **_: compiled.append(event) if "backend_compile" in event else None
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        jax.block_until_ready(CALLS[name](*second))
+        jax.block_until_ready(call())
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert not compiled
-
-
-def test_the_count_of_compilations_counts():
-    compiled = []
-    listen = lambda event, duration, **_: compiled.append(event) if "backend_compile" in event else None
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    jax.jit(lambda x: 3 * x + 1)(1.0)
-    jax.monitoring.unregister_event_duration_listener(listen)
-    assert compiled
+    return compiled

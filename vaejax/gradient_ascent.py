@@ -149,7 +149,7 @@ def maximize(
             if done == num_steps or done // checkpoint_every > before // checkpoint_every:
                 _check_finite(state[0], done)
                 checkpoints.save(done, state, np.concatenate(history))
-    return _merge(state[0], still), jnp.asarray(np.concatenate(history))
+    return _merge(state[0], still), jax.device_put(np.concatenate(history))
 
 
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
