@@ -119,7 +119,7 @@ bench: .venv-bench/ready ## measure every kernel beside its peers and write BENC
 bench-quick: .venv-bench/ready ## the same on small problems, in a minute or two; prints only
 	@.venv-bench/bin/python tests/benchmarks/run.py --quick
 
-reproduce: .venv/ready-dev ## train the VAE and IWAE of Burda et al. on MNIST (hours; ARGS="--epochs 20" less)
+reproduce: .venv/ready-dev ## train the VAE and IWAE of Burda et al. on MNIST (hours; ARGS="--epochs 20 10" less)
 	@$(BIN)/python tests/benchmarks/burda.py $(ARGS)
 
 data: .venv/ready-dev ## rebuild the data files from published packages
