@@ -199,7 +199,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         history += list(bounds)
     if any(np.isnan(leaf).any() for leaf in map(np.asarray, jax.tree.leaves(params))):
         raise FloatingPointError(f"a parameter became NaN at step {len(history) - 1}: {COLLAPSED}")
-    return params, jax.device_put(np.array(history))
+    return params, jax.device_put(np.array(history))  # asarray, or a cut on the device, would compile for each length
 
 
 @partial(jax.jit, static_argnames="model")

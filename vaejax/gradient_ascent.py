@@ -141,7 +141,7 @@ def maximize(
             count = min(BLOCK, num_steps - done)
             rows, indices = read(batches, count)
             state, values = _gradient_steps(objective, optimizer, state, still, rows, key_steps, indices, done, count)
-            values = np.asarray(values)[:count]
+            values = np.asarray(values)[:count]  # cut on the device, each length would be a program
             check_history(values, done, "try a smaller learning rate")
             history.append(values)
             before, done = done, done + count
