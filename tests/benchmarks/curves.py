@@ -25,7 +25,7 @@ from rows import layers_of
 
 import vaejax as vj
 
-BATCH = burda.BATCH_SIZES["laptop"]
+BATCH, RATE = 100, 3e-3  # of Adam, at its highest
 GOALS = 90, 89, 88  # nats
 
 
@@ -64,7 +64,7 @@ def minutes_to(goal, points):
 
 
 def rate(num_steps):
-    return optax.warmup_cosine_decay_schedule(0, burda.RATE, min(1000, num_steps // 10), num_steps)
+    return optax.warmup_cosine_decay_schedule(0, RATE, min(1000, num_steps // 10), num_steps)
 
 
 @cache
@@ -78,7 +78,7 @@ def fit_vaejax(xs, start, epochs, num_steps):
         start,
         xs,
         jax.random.key(1),
-        optimizer=burda.optimizer("laptop", epochs, len(xs) // BATCH),
+        optimizer=optimizer(epochs * (len(xs) // BATCH)),
         num_steps=num_steps,
         batch_size=BATCH,
     )
