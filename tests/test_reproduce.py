@@ -94,17 +94,18 @@ def test_the_laptops_rates_rise_and_fall_to_zero():
 
 def test_matrices_go_by_muon():
     """A slope of any size moves every direction of a matrix alike: three rounds of the polynomial on its spectrum."""
-    (vae, _), rng = burda.stages("laptop", 5, [1000, 500]), np.random.default_rng(0)
+    (_, top), rng = burda.stages("laptop", 5, [1000, 50]), np.random.default_rng(0)
     (u, _), (v, _) = np.linalg.qr(rng.normal(size=(4, 4))), np.linalg.qr(rng.normal(size=(6, 4)))
     spectrum = np.array([1, 0.8, 0.5, 0.3])
+    moved = spectrum / np.linalg.norm(spectrum)
+    for _ in range(3):
+        moved = 3.4445 * moved - 4.775 * moved**3 + 2.0315 * moved**5
+    assert moved.max() / moved.min() < 2 < spectrum.max() / spectrum.min()
+    rates = 10 * half_cosine(0.5 + np.arange(1001) / 2000)  # ten times those of Adam, and fall as they do
+    expected = rates[:, None, None] * np.sqrt(6 / 4) * ((u * moved) @ v.T)
     for size in 1e-3, 1e3:
-        slopes = size * (u * spectrum) @ v.T
-        step = steps_of(vae.optimizer(vae.epochs, 20), 1001, slopes)[-1]
-        moved = spectrum / np.linalg.norm(spectrum)
-        for _ in range(3):
-            moved = 3.4445 * moved - 4.775 * moved**3 + 2.0315 * moved**5
-        assert moved.max() / moved.min() < 2 < spectrum.max() / spectrum.min()
-        np.testing.assert_allclose(step, 0.03 * np.sqrt(6 / 4) * (u * moved) @ v.T, atol=1e-5)
+        found = steps_of(top.optimizer(top.epochs, 20), 1001, size * (u * spectrum) @ v.T)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def half_cosine(done):

@@ -4,9 +4,10 @@ One stochastic layer of 50 units, two hidden layers of 200 tanh units on either 
 white each time a digit is looked at. k = 1 is the VAE; with k draws the objective is the importance-weighted bound.
 The same command again goes on where it stopped; `--epochs 20 10` gives a first impression.
 
-The laptop's schedule is ours: batches of 400, and Muon for the matrices, which in equal time gets further than Adam.
-The learning rates fall as a cosine to zero in two stages. First the VAE, whose steps are cheap, down to half the rate;
-every k goes on from there, so it is trained once. Then the bound with k draws. What was tried: reproduction.md.
+The laptop's schedule is ours: batches of 400, and Muon for the matrices, which in equal time gets further than Adam
+with batches of 100. The learning rates fall as a cosine to zero in two stages. First the VAE, whose steps are cheap,
+down to half the rate; every k goes on from there, so it is trained once. Then the bound with k draws. What was tried:
+reproduction.md.
 
 The paper's is that of the authors' code (github.com/yburda/iwae), 3,280 epochs of batches of 20, with three
 differences. Their code adds gradients up over a minibatch; we average, and divide Adam's epsilon by the batch size to
@@ -181,6 +182,7 @@ def upper_half(epochs, steps_per_epoch):
 
 @cache
 def lower_half(epochs, steps_per_epoch):
+    """Of the same cosine, where it takes as many steps as the upper half."""
     num_steps = epochs * steps_per_epoch
     whole = optax.cosine_decay_schedule(1, 2 * num_steps)
     return muon(lambda step: whole(num_steps + step))
