@@ -25,7 +25,7 @@ ROOT = HERE.parent
 BUILD = ROOT / "build" / "site"
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb")) + sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 MAP = ROOT / "chapters" / "00_map.ipynb"
-FOLDED = {"audit", "answer"}
+FOLDED = {"audit", "answer", "poll"}
 BESIDE = [  # what the pages refer to
     "BENCHMARKS.md",
     "data/README.md",

@@ -24,10 +24,10 @@ class Length(NamedTuple):
 
 
 def kind_of(cell):
-    """Of a code cell: audit, answer, task or narrative."""
+    """Of a code cell: audit, answer, poll, task or narrative."""
     tags = cell.metadata.get("tags", [])
-    asks = cell.id.startswith("ex-") or "check.poll(" in cell.source
-    return next((kind for kind in ("audit", "answer") if kind in tags), "task" if asks else "narrative")
+    asks = cell.id.startswith("ex-") or cell.source.startswith("poll(")
+    return next((kind for kind in ("audit", "answer", "poll") if kind in tags), "task" if asks else "narrative")
 
 
 def prose(text):

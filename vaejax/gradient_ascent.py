@@ -1,7 +1,6 @@
 """Gradient ascent: the way up a bound that has no closed M-step.
 
-`history` is always the objective, larger is better. The book's only minus sign is in `_gradient_steps`, because optax
-descends.
+`history` is always the objective, larger is better. Because optax descends, `_gradient_steps` hands it minus the slope.
 """
 
 import itertools

@@ -2,13 +2,13 @@
 
 x = W z + b + e,  z ~ N(0, I) in L dimensions,  e ~ N(0, diag(psi)) in D,  so  x ~ N(b, W W' + diag(psi))
 
-Factor analysis: each feature has its own psi. PPCA, probabilistic principal component analysis: all share one. Only
-W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missing entry, which is integrated out.
+Factor analysis: each feature has its own psi. PPCA, probabilistic principal component analysis: all share one. At
+most W W' is determined: W can be rotated, W R with R R' = I. NaN in x marks a missing entry, which is integrated out.
 
 The guard. Features that are functions of each other, such as a column that appears twice, would send their psi to zero
 and the likelihood to infinity. So psi is at least NOISE_FLOOR times the variance of the feature (or NOISE_FLOOR^2 times
 the average variance, where that is more; in PPCA, as for the feature that varies most). The M-step is exact under that
-constraint, and `init` obeys it, so EM still never lowers the bound.
+constraint, and `init` obeys it, so on complete data EM still never lowers the bound.
 """
 
 import warnings

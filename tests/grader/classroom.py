@@ -45,11 +45,11 @@ CANVAS = re.compile(r"(?P<who>(?:LATE_)?anon_[^_]+|.+?_\d+)_(?P<number>\d+)_(?P<
 MOODLE = re.compile(r"(?P<who>.+?_\d+)_assignsubmission_file(?P<number>)_(?P<file>.+)")
 FORKS = multiprocessing.get_context("forkserver")
 PROGRAMS = "judge.py", "worker.py", "channel.py", "submission.py"
-HANDOUT = (
-    "README.md", "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "constraints.txt",
+HANDOUT = (  # and a README of its own
+    "LICENSE", "CITATION.cff", "Makefile", "requirements.txt", "constraints.txt",
     "environment.yml", "pyproject.toml",
     "vaejax/**/*.py", "data/*.csv", "data/*.npz", "data/README.md", "chapters/*.ipynb", "chapters/answers/*.ipynb",
-    "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "docs/SCALING.md", "tests/coverage.csv",
+    "chapters/clinic.md", "docs/figures/*.png", "docs/INSTALL.md", "docs/SCALING.md",
 )  # fmt: skip
 
 
@@ -104,7 +104,21 @@ def handout(folder=COURSE):
         copy = target / "chapters" / "problem_sets" / name / path.name
         copy.parent.mkdir(parents=True)
         shutil.copyfile(path, copy)
+    shutil.copyfile(Path(__file__).with_name("handout.md"), target / "README.md")
+    for page in target.rglob("*.md"):
+        page.write_text(without_dead_links(page))
     return target, Path(shutil.make_archive(str(target), "zip", target))
+
+
+def without_dead_links(page):
+    """Its text, where of links to what is not beside it only the words are left."""
+
+    def kept(link):
+        words, address = link.groups()
+        there = "://" in address or (page.parent / address.split("#")[0]).exists()
+        return link[0] if there else words
+
+    return re.sub(r"\[([^][]+)\]\(([^)]+)\)", kept, page.read_text())
 
 
 class Course:

@@ -146,7 +146,7 @@ SYMPTOMS = (
         "The last digits change with the chunks, the file or the machine",
         "Add up a million equal terms in single precision, and the same in double. Then take one matrix product at the "
         "default precision of the accelerator and at the highest.",
-        ("02_em_gaussian_mixture", "touch"),
+        ("03_pca", "squares"),
         "sums-drift file-added-in-single precision-as-it-comes",
     ),
     Symptom(
@@ -166,8 +166,8 @@ SYMPTOMS = (
 HEAD = """# Clinic: from a symptom to its causes
 
 You built a model, and it does something that it should not. Find what you see; make the first measurement; then
-compare the causes. Each is a mistake that somebody has made. We have put it into a copy of vaejax, and the test or the
-cell named beside it is what noticed: copy that check into your own program.
+compare the causes. Each is a mistake that somebody has made. We have put it into a copy of vaejax, and the test
+named beside it is what noticed first: copy that check into your own program.
 
 Written by `python tests/mutants/clinic.py` from the [table of mistakes](../tests/mutants/README.md).
 

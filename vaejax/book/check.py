@@ -7,12 +7,11 @@ seed, and the tests of the notebooks hold it to that. What stands after it may d
 expected value must come from another route than the value under test.
 
 An exercise that nobody has answered yet holds `...` where the answer goes. A check that is handed `...` says "to do"
-and passes. `report` prints a number without a claim, and `poll` says which of some statements are right.
+and passes. `report` prints a number without a claim, and `poll` asks which of some statements are right.
 """
 
-import itertools
 import os
-import reprlib
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -142,13 +141,15 @@ def report(what, value):
     print(f"seen: {what} | {_short(values)}")
 
 
-def poll(answers, mine):
-    """Say of each statement whether it is right, and why; and which of those that the reader has picked are right.
+def poll(answers):
+    """Ask which of some statements are right: print them with numbers, and return what judges a pick.
 
     Args:
         answers: {statement: (is it right, why)}. ValueError where it is anything else.
-        mine: the reader's pick, one statement or a collection of them; `...` as long as there is none. Whatever it is,
-            nothing is raised.
+
+    Returns:
+        judge(*picks): says of each statement whether it is right, and why, and which of the reader's are. Picks are
+        numbers in any form, such as 1, 3 or [1, 3]; as long as there is none, as in `...`, it waits.
     """
     if not isinstance(answers, Mapping) or not answers:
         raise ValueError(f"answers is {answers!r}: expected {{statement: (is it right, why)}}")
@@ -156,49 +157,24 @@ def poll(answers, mine):
         pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], bool | np.bool_)
         if not pair or not isinstance(answer[1], str) or not answer[1].strip():
             raise ValueError(f"the answer to {statement!r} is {answer!r}: expected (True or False, why it is so)")
-    try:
-        picks = _picks(answers, mine)
-    except Exception:  # the reader may write anything
-        picks = [], ["what you wrote"]
-    if picks is None:
-        print("your pick is open: put one or more of these in the place of the dots")
-        for statement in answers:
-            print(f"    {_line(statement)}")
-        return
-    picked, unknown = picks
-    for statement, (right, why) in answers.items():
-        mark = " (your pick)" if statement in picked else ""
-        print(f"{'right' if right else 'wrong'}: {_line(statement)}{mark}\n    {_line(why)}")
-    num_right = sum(bool(right) for right, _ in answers.values())
-    found = sum(bool(answers[statement][0]) for statement in picked)
-    print(f"you picked {found} of the {num_right} that are right, and {len(picked) - found} that are wrong")
-    if unknown:
-        print(f"not among the statements: {', '.join(unknown)}; write them as they stand above")
 
+    def judge(*picks):
+        numbers = {int(digits) for digits in re.findall(r"(?<!\w)\d+", str(picks))}  # no type is a mistake here
+        if not numbers:
+            print("your pick is open: put the numbers of those that are right in the place of the dots")
+            return
+        for number, (statement, (right, why)) in enumerate(answers.items(), 1):
+            mark = " (your pick)" if number in numbers else ""
+            print(f"{'right' if right else 'wrong'}: {_line(statement)}{mark}\n    {_line(why)}")
+        verdicts = [bool(right) for right, _ in answers.values()]
+        found = [right for number, right in enumerate(verdicts, 1) if number in numbers]
+        print(f"you picked {sum(found)} of the {sum(verdicts)} that are right, and {found.count(False)} that are wrong")
+        if unknown := sorted(numbers - set(range(1, len(answers) + 1))):
+            print(f"not among the numbers 1 to {len(answers)}: {', '.join(map(str, unknown))}")
 
-def _picks(answers, mine):
-    """The statements that were picked, in the order of the poll, and in words what is none; None without an answer."""
-
-    def plain(value):
-        return value.tolist() if hasattr(value, "tolist") else value  # of numpy and jax
-
-    def known(value):
-        try:
-            return value in answers
-        except TypeError:  # a list, say, within a list
-            return False
-
-    mine = plain(mine)
-    if isinstance(mine, Mapping):
-        mine = [statement for statement, chosen in mine.items() if chosen]
-    if known(mine) or isinstance(mine, str) or not hasattr(mine, "__iter__"):
-        mine = [mine]
-    mine = [plain(value) for value in itertools.islice(mine, 10_000)]  # it may have no end
-    if mine and all(value is ... for value in mine):
-        return None
-    unknown = {reprlib.repr(value) for value in mine if value is not ... and not known(value)}
-    chosen = [value for value in mine if known(value)]
-    return [statement for statement in answers if statement in chosen], sorted(unknown)[:5]
+    for number, statement in enumerate(answers, 1):
+        print(f"{number}. {_line(statement)}")
+    return judge
 
 
 def _to_do(claim, answer):

@@ -23,14 +23,14 @@ STATIONS = (  # chapter, model, what is hidden, who completes it
 
 def road():
     """The six chapters as six small pictures: what is hidden behind the same data, and who fills it in."""
-    fig, axes = plt.subplots(2, 3, figsize=(7.6, 4.9))
-    fig.get_layout_engine().set(hspace=0.12)
+    fig, axes = plt.subplots(2, 3, figsize=(7.6, 5.4))
+    fig.get_layout_engine().set(hspace=0.18)
     noise = np.random.default_rng(3).standard_normal((2, 40))
     along = np.linspace(-1, 1, 40)
     scenes = (_one_bell, _two_kinds, _shadows, _noisy_line, _bend, _encoder)
     for ax, scene, (name, hidden, by) in zip(axes.flat, scenes, STATIONS, strict=True):
         scene(ax, along, noise)
-        ax.set(xlim=(-1.35, 1.35), ylim=(-1.1, 1.1), xticks=[], yticks=[])
+        ax.set(xlim=(-1.35, 1.35), ylim=(-1.1, 1.1), xticks=[], yticks=[], aspect="equal", anchor="W")
         ax.spines[:].set_visible(False)
         ax.set_title(name, loc="left", fontsize=11, color=TRUTH)
         ax.text(-1.35, -1.3, hidden, fontsize=8.5, color=POSTERIOR, va="top")
@@ -101,6 +101,7 @@ def _shadows(ax, along, noise):
     ax.plot([-1.25, 1.25], [-0.75, 0.75], color=MODEL)
     ax.plot([x, foot], [y, 0.6 * foot], color=QUIET, linewidth=0.9, zorder=0)
     _dots(ax, x, y)
+    ax.scatter(foot, 0.6 * foot, s=7, color=POSTERIOR, linewidths=0, zorder=3)
 
 
 def _noisy_line(ax, along, noise):
@@ -108,6 +109,7 @@ def _noisy_line(ax, along, noise):
     _dots(ax, along + 0.16 * noise[0], 0.6 * along + 0.22 * noise[1])
     ax.plot([0.05, 0.75], [0.03, 0.45], color=POSTERIOR, linewidth=4, solid_capstyle="round", alpha=0.8)
     ax.plot(0.13, 0.69, "o", color=TRUTH, markersize=5)
+    ax.text(0.13, 0.76, "$x$", ha="center", color=TRUTH)
 
 
 def _bend(ax, along, noise):
@@ -118,6 +120,7 @@ def _bend(ax, along, noise):
         x = side * np.linspace(0.55, 0.85, 20)
         ax.plot(x, 1.3 * x**2 - 0.85, color=POSTERIOR, linewidth=4, solid_capstyle="round", alpha=0.8)
     ax.plot(0, 0.35, "o", color=TRUTH, markersize=5)
+    ax.text(0, 0.42, "$x$", ha="center", color=TRUTH)
 
 
 def _encoder(ax, along, noise):

@@ -166,9 +166,7 @@ def bounds_below(x, log_p, bounds, names, *, log_p_name, title):
     name_at(ax, log_p_name, (x[len(x) // 5], log_p[len(x) // 5]), (-6, 8), TRUTH, ha="right")
     for i, (bound, name) in enumerate(zip(bounds, names, strict=True)):
         ax.plot(x, bound, color=POSTERIOR, linestyle=DASHES[i % 3], linewidth=1.8)
-        last = i == len(bounds) - 1
-        at = 4 * len(x) // 5 if last else len(x) // 2
-        name_at(ax, name, (x[at], bound[at]), (10, 6) if last else (0, -14), POSTERIOR, ha="left" if last else "center")
+        name_at(ax, name, (x[len(x) // 2], bound[len(x) // 2]), (0, -14), POSTERIOR, ha="center")
     ax.set(xlabel="x", ylabel="nats", xlim=(x.min(), x.max()))
     ax.set_title(title, loc="left")
     return fig

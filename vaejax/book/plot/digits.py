@@ -127,7 +127,7 @@ def manifold(pictures, places, *, title):
     ax.set_yticks((R - 1 - some) * H + H / 2, names)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    ax.set(xlabel="$z_1$, in equal shares of the prior", ylabel="$z_2$")
     ax.set_title(title, loc="left")
     return fig
 

@@ -168,11 +168,14 @@ def distances(points, labels, params, point, *, name, title="Not even twice as f
 def territories(points, shares, means, titles, *, xlabel, ylabel,
                 title="A straight border, and one that fits the clouds"):  # fmt: skip
     """A panel for each of `shares`, functions (N, 2) -> (N,): the share of component 1 at every place, as a colour;
-    points (N, 2) in the colour of theirs; the border between the components, and their means (K, 2)."""
+    points (N, 2) in the colour of theirs, in a ring where the panels disagree; the border between the components, and
+    their means (K, 2)."""
     points = checked("points", points, "N", 2)
     means = checked_each("means", means, "K", 2)
     one_each("means", means, shares)
     one_each("titles", titles, shares)
+    sides = np.array([np.asarray(share(points)) > 0.5 for share in shares])
+    torn = points[sides.any(0) & ~sides.all(0)]
     margin = 0.05 * np.ptp(points, axis=0)
     x, y = np.linspace(points.min(0) - margin, points.max(0) + margin, 120).T
     plane = np.stack(np.meshgrid(x, y), 2)
@@ -182,6 +185,7 @@ def territories(points, shares, means, titles, *, xlabel, ylabel,
         everywhere = np.asarray(share(plane.reshape(-1, 2)), float).reshape(len(y), len(x))
         ax.pcolormesh(x, y, everywhere, cmap=BETWEEN, vmin=0, vmax=1, alpha=0.25, linewidth=0, rasterized=True)
         _weighted(ax, points, share(points))
+        ax.scatter(*torn.T, s=60, facecolors="none", edgecolors=TRUTH, linewidths=1)
         ax.contour(x, y, everywhere, levels=[0.5], colors=TRUTH, linestyles="--", linewidths=1)
         ax.plot(*mean.T, "X", color=TRUTH, markersize=9, markeredgecolor="white", linestyle="")
         ax.set(title=name, xlabel=xlabel)
