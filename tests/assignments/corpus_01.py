@@ -189,7 +189,7 @@ WRONG = {
     "descent": (
         {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="- 0.05")},
         {"climb-check"},
-        "the gradient is added, and not subtracted",
+        "added, and not subtracted",
     ),
     "the formula for a climb": (
         {"climb": "def climb(xs, num_steps):\n    return np.mean(xs), np.std(xs)"},
