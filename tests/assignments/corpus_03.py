@@ -222,7 +222,7 @@ WRONG = {
     "rows for columns": (
         {"fit": FIT.format(**{**FALLING, "W": "vectors[::-1][:L].T"})},
         {"fit-plane", "fit-variances"},
-        "the share lost",
+        "no plane of so many axes loses less",
     ),
     "table not centred": (
         {"wide": TABLE.format(**{**CENTRED, "H": "np.eye(N)"})},
