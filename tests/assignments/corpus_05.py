@@ -91,6 +91,8 @@ def batch_objective(log_prior, bounds, N):
     return log_prior + N / len(bounds) * total
 """,
         "ozone": """
+from scipy import optimize
+
 def fit_days(xs):
     z = np.linspace(-5, 5, 1001)
     def loss(p):
@@ -100,6 +102,8 @@ def fit_days(xs):
     return p[0], p[1], np.exp(p[2])
 """,
         "fit": """
+from scipy import optimize
+
 def fit_q(log_p, x, start):
     u, w = np.polynomial.hermite_e.hermegauss(30)
     def loss(phi):
@@ -317,6 +321,6 @@ WRONG = {
             "ozone": "def fit_days(xs):\n    return -0.3077, 0.8175, 0.0565",
         },
         {"kl-value", "ozone-check", "ozone-truth"},
-        "a q that is the prior",
+        "a q so narrow that no sum finds it",
     ),
 }
