@@ -295,7 +295,10 @@ def test_a_poll_says_what_is_right_and_why(capsys):
     )
 
 
-@pytest.mark.parametrize("picks", [(...,), (..., ...), ([...],), (), (None,), ([],), ("it never falls",), (object,)])
+@pytest.mark.parametrize(
+    "picks",
+    [(...,), (..., ...), ([...],), (), (None,), ([],), ("it never falls",), (object,), (print,), (len, lambda: 1)],
+)
 def test_a_poll_waits_for_a_number(picks, capsys):
     assert judged(capsys, *picks) == (
         "your pick is open: put the numbers of those that are right in the place of the dots\n"

@@ -196,6 +196,15 @@ WRONG = {
         {"climb-check"},
         "these are steps, and no formula",
     ),
+    "a step too few": (
+        {
+            "climb": CLIMB.format(
+                score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="+ 0.05"
+            ).replace("range(num_steps)", "range(num_steps - 1)")
+        },
+        {"climb-check"},
+        "two steps go up",
+    ),
     "no step at all": (
         {"climb": "def climb(xs, num_steps):\n    return 0.0, 1.0"},
         {"climb-check"},

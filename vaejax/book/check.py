@@ -159,7 +159,7 @@ def poll(answers):
             raise ValueError(f"the answer to {statement!r} is {answer!r}: expected (True or False, why it is so)")
 
     def judge(*picks):
-        numbers = {int(digits) for digits in re.findall(r"(?<!\w)\d+", str(picks))}  # no type is a mistake here
+        numbers = {int(digits) for digits in re.findall(r"\b\d+\b", str(picks))}  # no type is a mistake here
         if not numbers:
             print("your pick is open: put the numbers of those that are right in the place of the dots")
             return
