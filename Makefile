@@ -39,7 +39,7 @@ test: .venv/ready-dev ## run every chapter as a test, and the tests of the modul
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
 test-long: .venv/ready-dev ## the other notebooks, and what takes longer: killed fits, several devices, the grader on a whole corpus
-	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
+	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 --dist loadfile
 
 test-all: test test-long ## both, as CI does

@@ -37,9 +37,11 @@ hypothesis.settings.load_profile("vaejax")
 
 SLOWEST_FIRST = ("06_vae", "appendix", "05_nonlinear", "companion", "02_em", "04_linear", "01_max", "test_gmm")
 COMPILED_IN_HASTE = [
-    f"test_{kernel}"
-    for kernel in ("bounds", "expectation", "fit", "gaussian", "gmm", "gradient_ascent", "linear_gaussian", "vae")
-]
+    f"test_{name}"
+    for name in (
+        "bounds", "expectation", "fit", "gaussian", "gmm", "gradient_ascent", "linear_gaussian", "properties", "vae",
+    )
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
