@@ -241,7 +241,7 @@ MISTAKES = {
     # factors and shadows
     "one feature, factors": (lambda: lg.init(XS[:, :1], 1), "one feature alone has nothing in common with another"),
     "no factors": (lambda: lg.init(XS, 0), "num_latents is 0: expected a whole number"),
-    "as many factors as features": (lambda: lg.ppca_mle(XS, 2), "needs one less than min(N, D)"),
+    "as many factors as features": (lambda: lg.ppca_mle(XS, 2), "has at most one less than min(N, D)"),
     "broken factors": (
         lambda: em(lg.PPCA, FACTORS._replace(W=FACTORS.W * np.nan), XS), "expected finite loadings, and noise variances"
     ),

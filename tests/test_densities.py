@@ -35,6 +35,12 @@ def test_log_bernoulli_keeps_its_digits_where_the_naive_form_has_none():
     assert_close(jax.grad(d.log_bernoulli, 1)(x, logits), np.array([-1], np.float32))
 
 
+def test_the_slope_of_log_bernoulli_is_the_pixel_minus_its_probability():
+    """At a logit of zero as well, where an untrained network begins."""
+    x, logits = np.array([0.0, 1, 1, 0.3]), np.array([0.0, 0, -3, 2])
+    assert_close(jax.grad(d.log_bernoulli, 1)(x, logits), x - 1 / (1 + np.exp(-logits)))
+
+
 @given(seeds, st.integers(1, 6))
 def test_log_categorical_normalises(seed, num_classes):
     logits = 3 * np.random.default_rng(seed).standard_normal(num_classes)

@@ -342,6 +342,7 @@ NAN = np.full((4, 2), np.nan)
         (lambda: gmm.init(random_problem(0)[0], 2, jax.random.key(0), method="pca"), "method is"),
         (lambda: gmm.init(NAN, 2, jax.random.key(0)), "gaussian.GAUSSIAN"),
         (lambda: gmm.init(np.ones((5, 2)), 2, jax.random.key(0)), "feature 0 is the same in all 5"),
+        (lambda: gmm.init(np.float32([[17e8], [17e8 + 200]]), 1, jax.random.key(0)), "but not in float32, take off"),
         (lambda: gmm.init(np.arange(8.0).reshape(4, 2), 2, jax.random.key(0)), "rank 1"),
         (lambda: gmm.init(np.ones((1, 2)), 1, jax.random.key(0)), "the same in all 1"),
         (lambda: gmm.init(np.ones(5), 1, jax.random.key(0)), r"\(N, D\)"),

@@ -135,7 +135,7 @@ def test_what_is_prepared_stands_for_the_data_from_the_start_to_the_fit():
     jax.tree.map(assert_close, start, lg.init(xs, 2))
     short, long = (vj.em(lg.FACTOR_ANALYSIS, start, data, num_steps=20) for data in (prepared, xs))
     jax.tree.map(assert_close, short, long)
-    with pytest.raises(ValueError, match="needs one less than min"):
+    with pytest.raises(ValueError, match="at most one less than min"):
         lg.ppca_mle(prepared, 5)
     with pytest.raises(ValueError, match="beside examples of 5 features"):
         vj.em(lg.FACTOR_ANALYSIS, lg.init(cloud(0, 20, 4), 2), prepared, num_steps=1)

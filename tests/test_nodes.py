@@ -117,6 +117,8 @@ def test_expect_takes_pytrees():
 def test_observed_is_one_completion_of_weight_one():
     nodes = vj.observed()
     assert (nodes.z.shape, float(nodes.weight[0]), float(nodes.log_q[0])) == ((1, 0), 1.0, 0.0)
+    then = vj.bind(nodes, lambda z: nodes)
+    assert ([z.shape for z in then.z], float(then.log_q[0])) == ([(1, 0), (1, 0)], 0.0)
 
 
 def test_samples_follow_q_and_their_key():

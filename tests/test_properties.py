@@ -10,14 +10,16 @@ import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import Linear, Mixture, random_tril, seeds
+from problems import Linear, Mixture, random_tril
+from problems import seeds as any_seed
 
 import vaejax as vj
 from vaejax import densities, gaussian, gmm, vae
 from vaejax import linear_gaussian as lg
 
 pytestmark = pytest.mark.long
-few = settings(max_examples=int(os.environ.get("VAEJAX_EXAMPLES", "2")))  # each compiles anew
+few = settings(max_examples=int(os.environ.get("VAEJAX_EXAMPLES", "1")))  # each compiles anew
+seeds = any_seed.filter(bool)  # or the first example, and here the only one, would always be the simplest
 sizes = st.integers(1, 3)
 scales = st.sampled_from([1e-6, 1e-3, 1.0, 1e3, 1e6])
 KEY = jax.random.key(0)

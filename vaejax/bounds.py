@@ -185,7 +185,8 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
 
     log p(x) = log sum_s p(x, z_s) |cell|, up to the grid's error, with z_s the midpoints of the n^L cells of a box
 
-    Halve the cells and widen the box: where nothing moves, it is exact. The posterior has no part in it.
+    Halve the cells and widen the box: where nothing moves, and cells are narrower than the posterior, it is right.
+    q has no part in it.
 
     Args:
         model: a `LatentModel` whose z is one vector (L,); static, so make it once. What its `log_joint` makes of z
@@ -201,8 +202,8 @@ def log_likelihood_on_grid(model, params, xs, *, low, high, num_points):
         ValueError: bad data, more than 10^7 cells, or corners that `grid_nodes` refuses.
     """
     low, high = as_float(low, high)
+    grid_nodes(low, high, 1)  # refuses what are no corners
     check_product_rule("log_likelihood_on_grid", low.size, num_points)
-    grid_nodes(low, high, 1)  # its checks
     check_model_data(model, params, xs)
     params, low, high = replicate_like(xs, (params, low, high))
     return _log_likelihood_on_grid(model, params, jax.tree.map(jnp.asarray, xs), low, high, int(num_points))

@@ -85,7 +85,8 @@ def log_bernoulli(x, logits):
     x, logits = as_float(x, logits)
     if x.shape != logits.shape or x.ndim != 1:
         raise ValueError(f"x has shape {x.shape} and logits {logits.shape}: expected one shape (D,); vmap over batches")
-    softplus = jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    positive = jnp.where(logits >= 0, logits, 0)  # not maximum: at 0 its slope, 1/2, and that of abs, 1, cancel
+    softplus = positive + jnp.log1p(jnp.exp(-jnp.abs(logits)))
     return (x * logits - softplus).sum()
 
 

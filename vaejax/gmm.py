@@ -255,7 +255,10 @@ def _spread(xs):
     kind = np.finfo(jax.dtypes.canonicalize_dtype(xs.dtype))
     rounding = kind.eps * np.maximum(np.abs(xs.max(0)), np.abs(xs.min(0)))
     if (sd <= rounding).any():
-        raise ValueError(f"feature {int((sd <= rounding).argmax())} is the same in all {len(xs)} examples: drop it")
+        raise ValueError(
+            f"feature {int((sd <= rounding).argmax())} is the same in all {len(xs)} examples: drop it; if it differs, "
+            f"but not in {kind.dtype}, take off its mean"
+        )
     values = np.linalg.eigvalsh(cov / np.outer(sd, sd))
     rank = int((values > max((rounding / sd).max() ** 2, len(xs) * len(cov) * np.finfo(float).eps)).sum())
     if rank < len(cov):

@@ -259,7 +259,7 @@ def _check_objective(objective, params, data, key, batch_size):
 
 def _check_finite(params, step):
     if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(params))):
-        raise FloatingPointError(f"a parameter became NaN or infinite at step {step - 1}: try a smaller learning rate")
+        raise FloatingPointError(f"a parameter became NaN or infinite by step {step - 1}: try a smaller learning rate")
 
 
 def _is_watched():

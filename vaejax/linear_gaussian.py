@@ -178,7 +178,7 @@ def ppca_mle(xs, num_latents):
         check_table(xs)
     check_count("num_latents", num_latents)
     if num_latents > min(xs.shape) - 1:
-        raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} needs one less than min(N, D)")
+        raise ValueError(f"num_latents is {num_latents}, but PPCA on {xs.shape} has at most one less than min(N, D)")
     if is_prepared and (xs.mesh is not None or xs.by is not summarize):
         raise ValueError("xs is sharded, or prepared for another model: expected an array, such as a part, xs[:5000]")
     if is_prepared or xs.shape[0] >= xs.shape[1]:

@@ -269,7 +269,7 @@ def _beside(used, values):
 
 def _flat(tree):
     """The first two axes of each leaf as one."""
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), tree)
 
 
 def _num_latents(mean, scale_tril):

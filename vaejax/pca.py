@@ -42,8 +42,9 @@ def pca(xs, num_latents):
         num_latents: L, at most min(N, D).
 
     Returns:
-        PCAResult. Only the span of W is determined by the data, and that only if the variances L and L + 1 differ.
-        Directions without any variance are filled up with arbitrary orthonormal ones.
+        PCAResult. The least distance determines only the span of W, and that only if the variances L and L + 1 differ;
+        its columns are directions of falling variance, determined where their variances differ. Directions
+        without any variance are filled up with arbitrary orthonormal ones.
 
     Raises:
         ValueError: bad data, data whose squares are out of the range of their type, or L out of range.

@@ -2,7 +2,7 @@
 
 z ~ N(0, I) in L dimensions,  x ~ p(x | decoder(z)) in D,  q(z | x) = N(mean, diag(scale^2)) by encoder(x)
 
-The model is the prior and the decoder; the encoder belongs to q, the approximation, and is needed for fitting only.
+The model is the prior and the decoder; the encoder belongs to q, the approximation, and is needed to fit and to bound.
 Two likelihoods: Bernoulli pixels, where the decoder gives logits, and a Gaussian, where it gives means and one sigma2
 is learnt for all features. Train with `vaejax.maximize(make_vae(...), init(...), xs, key, ...)`.
 

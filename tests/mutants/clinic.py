@@ -34,12 +34,20 @@ SYMPTOMS = (
     ),
     Symptom(
         "A gap to log p(x) stays, even where q is the exact posterior",
-        "At the posterior every log weight is the same number, log p(x). Print their spread: one of the two densities "
-        "is not the one you think, or the nodes are not those of q.",
+        "At the posterior every log weight is the same number, log p(x), wherever the nodes are. Print their spread: "
+        "one of the two densities is not the one you think.",
         ("02_em_gaussian_mixture", "dial"),
-        "entropy-forgotten entropy-sign enumerate-no-log enumerate-uniform nodes-no-constant elbo-unweighted "
-        "expect-unweighted quadrature-equal-weights quadrature-physicists cubature-distance-one cubature-one-sided "
-        "iw-mean-of-logs bound-ignored mixture-no-weights posterior-unnormalised grid-no-volume grid-sum-no-volume",
+        "entropy-forgotten entropy-sign enumerate-no-log nodes-no-constant mixture-no-weights posterior-unnormalised "
+        "grid-no-volume grid-sum-no-volume",
+    ),
+    Symptom(
+        "A mean under q, or a bound at another q than the posterior, is off",
+        "Take a q that is not the posterior: there, nodes and weights matter. Its mean of z and of z z' must be its "
+        "own; the ELBO must be log p(x) minus a KL that you know; and many draws must lift the importance-weighted "
+        "bound to log p(x).",
+        ("05_nonlinear_gaussian", "importance"),
+        "enumerate-uniform elbo-unweighted expect-unweighted quadrature-equal-weights quadrature-physicists "
+        "cubature-distance-one cubature-one-sided iw-mean-of-logs bound-ignored",
     ),
     Symptom(
         "A density does not integrate to one",
@@ -66,7 +74,7 @@ SYMPTOMS = (
         "completed data with known labels, and compare it with the fit of each group.",
         ("02_em_gaussian_mixture", "half-steps"),
         "stale-e-step m-step-stale-centre m-step-divides-by-n m-step-old-means m-step-squared-weights "
-        "recentre-the-wrong-way history-one-late "
+        "recentre-the-wrong-way "
         "fast-pairs-halved "
         "fast-second-moment fast-precise-not-turned fast-no-guard noise-around-the-old fast-error-as-known "
         "als-no-inverse",
@@ -76,9 +84,9 @@ SYMPTOMS = (
         "Start both programs from the same parameters and compare after one step, then after ten. A difference in the "
         "first step is the M-step; one that appears later is the stopping rule or a lost state.",
         ("02_em_gaussian_mixture", "starts"),
-        "em-stops-while-rising m-step-equal-shares floor-within-components last-chunk-twice padding-counts "
-        "fast-padding-counts sums-for-means example-weights-twice parts-averaged-alike devices-averaged-alike "
-        "devices-summarise-alone summary-of-other-data fast-route-of-another start-overwritten "
+        "em-stops-while-rising history-one-late m-step-equal-shares floor-within-components last-chunk-twice "
+        "padding-counts fast-padding-counts sums-for-means example-weights-twice parts-averaged-alike "
+        "devices-averaged-alike devices-summarise-alone summary-of-other-data fast-route-of-another start-overwritten "
         "devices-do-not-talk file-read-twice blend-forgets-its-centre pca-smallest pca-not-centred "
         "pca-n-minus-one few-not-normalised quartimax ppca-is-fa",
     ),
@@ -110,7 +118,7 @@ SYMPTOMS = (
         "Climb a bowl, -(theta - 3)^2, by the same loop: it must arrive. Then compare one gradient with finite "
         "differences, with the same key.",
         ("01_maximum_likelihood", "ascent"),
-        "descent optimizer-forgets sample-stopped-gradient one-minibatch frozen-parameters-move",
+        "descent optimizer-forgets sample-stopped-gradient one-minibatch with-replacement frozen-parameters-move",
     ),
     Symptom(
         "Results are less random than they should be",
@@ -118,7 +126,7 @@ SYMPTOMS = (
         "be used twice.",
         ("02_em_gaussian_mixture", "sampled"),
         "one-key-for-all em-key-used-twice examples-share-a-key step-key-used-twice sample-one-draw key-used-twice "
-        "chunks-share-a-key chunks-share-noise devices-share-noise with-replacement",
+        "chunks-share-a-key chunks-share-noise devices-share-noise",
     ),
     Symptom(
         "Samples look wrong: too wide, too narrow, tilted the other way",

@@ -28,7 +28,7 @@ DENSITIES = (
     one("log-det-twice", "densities", "log |S S'| stands where log |S| belongs.",
         "return jnp.log(scale_tril if", "return 2 * jnp.log(scale_tril if"),
     one("bernoulli-overflows", "densities", "log(1 + exp(l)) is computed as it is written.",
-        "jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits)))", "jnp.log(1 + jnp.exp(logits))"),
+        "positive + jnp.log1p(jnp.exp(-jnp.abs(logits)))", "jnp.log(1 + jnp.exp(logits))"),
     one("bernoulli-mean", "densities", "Pixels are averaged, not added up.",
         "return (x * logits - softplus).sum()", "return (x * logits - softplus).mean()"),
     one("categorical-unnormalised", "densities", "Logits are taken for log probabilities.",
