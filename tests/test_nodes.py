@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.integrate import dblquad
 
 import vaejax as vj
+from vaejax.nodes import on_support
 
 ONE = np.ones(1)
 
@@ -119,6 +120,11 @@ def test_observed_is_one_completion_of_weight_one():
     assert (nodes.z.shape, float(nodes.weight[0]), float(nodes.log_q[0])) == ((1, 0), 1.0, 0.0)
     then = vj.bind(nodes, lambda z: nodes)
     assert ([z.shape for z in then.z], float(then.log_q[0])) == ([(1, 0), (1, 0)], 0.0)
+
+
+def test_z_may_be_numpys_where_weights_are_traced():
+    count = jax.jit(lambda weight: on_support(vj.Nodes(np.arange(3), weight, jnp.zeros(3)))[1])
+    np.testing.assert_array_equal(count(jnp.array([0.0, 0.5, 0.5])), [1, 1, 2])
 
 
 def test_samples_follow_q_and_their_key():

@@ -56,20 +56,19 @@ def load(path, like):
         as `like`, with the arrays of the file.
 
     Raises:
-        FileNotFoundError, PermissionError, IsADirectoryError: there is no such file, or it may not be read.
+        OSError: there is no such file, or it may not be read: FileNotFoundError, PermissionError and their like.
         MemoryError: the arrays of the file do not fit.
         ValueError: the file is damaged, was not written by `save`, or belongs to another model.
     """
     path = _as_path(path)
-    try:
-        with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}  # the zip's own checksums are compared here
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:  # zip, npy and the parser of its headers have dozens, and nobody lists them
-        if isinstance(error, MemoryError):
-            np.empty(path.stat().st_size, np.uint8)  # the same again, unless damage asked for more than the file holds
-        raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
+    with open(path, "rb") as source:
+        try:
+            with np.load(source, allow_pickle=False) as file:
+                arrays = {name: np.asarray(file[name]) for name in file.files}  # the zip compares its checksums here
+        except Exception as error:  # zip, npy and the parser of its headers have dozens, and nobody lists them
+            if isinstance(error, MemoryError):
+                np.empty(path.stat().st_size, np.uint8)  # the same again, unless damage asked for more than there is
+            raise ValueError(f"{path} is damaged or was not written by vaejax.save: save it again") from error
     if str(arrays.pop("__format__", "")) != FORMAT:
         raise ValueError(f"{path} was not written by this version of vaejax.save: save it again")
     wanted = {name: _kind(leaf) for name, leaf in _named_leaves(like)}

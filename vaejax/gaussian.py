@@ -61,6 +61,8 @@ def conditional(params, x):
 
     mean_mis + Sigma_mo Sigma_oo^-1 (x_obs - mean_obs),  Sigma_mm - Sigma_mo Sigma_oo^-1 Sigma_om
 
+    Where the observed entries leave less than 1e-7 of a variance, float32 loses it in the difference: give doubles.
+
     Source: Bishop (2006), section 2.3.1, (2.81) and (2.82).
     """
     check_example(x, params.mean.size)

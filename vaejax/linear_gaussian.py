@@ -57,7 +57,8 @@ def posterior_moments(params, x):
     cov = (I + W' Psi^-1 W)^-1,  mean = cov W' Psi^-1 (x - b),  over the observed rows of W
 
     The same mean is W' (W W' + Psi)^-1 (x - b), with a D x D inverse in place of an L x L one. Where a psi is at its
-    floor, I + W' Psi^-1 W loses digits of the small beside the large: up to a hundredth in float32, so give doubles.
+    floor, I + W' Psi^-1 W loses digits of the small beside the large: up to a hundredth in float32, and all of them, so
+    that the result is NaN, where its diagonal passes 2^24. There give doubles.
 
     Source: Bishop (2006), Pattern Recognition and Machine Learning, section 12.2.4, (12.66) to (12.68).
     """

@@ -61,8 +61,8 @@ def on_support(nodes):
     """
     check_nodes("whoever made these nodes", nodes)
     used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
-    first = used.argmax()
-    return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), nodes.z)
+    first, z = used.argmax(), jax.tree.map(jnp.asarray, nodes.z)  # numpy's take no index that is traced
+    return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), z)
 
 
 def bind(nodes, f, key=None):
