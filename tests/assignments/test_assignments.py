@@ -325,17 +325,23 @@ def text_of(path, course, student=""):
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def released(tmp_path_factory):
+    """{set: what students get}"""
+    folder = tmp_path_factory.mktemp("released")
+    run("release", "--course", folder)
+    return {name: nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4) for name in SETS}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, released):
     """set -> (folder of the course, {student: row of grades.csv}, what was printed). A set is graded when asked for."""
 
     @cache
     def grade(name):
         folder, submitted = tmp_path_factory.mktemp("class room ü"), tmp_path_factory.mktemp("submitted")
-        run("release", "--course", folder)
-        released = nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
         for of, student, change, *_ in CASES:
             if of == name:
-                notebook = answered(released, name, {} if callable(change) else change)
+                notebook = answered(released[name], name, {} if callable(change) else change)
                 if callable(change):
                     change(notebook)
                 path = submitted / student / name / f"{name}.ipynb"
@@ -346,9 +352,11 @@ def graded(tmp_path_factory):
             for student, (write, _, _) in FILES.items():
                 path = submitted / student / name / f"{name}.ipynb"
                 path.parent.mkdir(parents=True)
-                write(path, nbformat.writes(answered(released, name, {})))
+                write(path, nbformat.writes(answered(released[name], name, {})))
             (submitted / "notes.txt").write_text("no folder")
-            nbformat.write(answered(released, name, {}), submitted / f"hoppergrace_LATE_12345_67890_{name}-1.ipynb")
+            nbformat.write(
+                answered(released[name], name, {}), submitted / f"hoppergrace_LATE_12345_67890_{name}-1.ipynb"
+            )
         said = run("grade", submitted, "--course", folder, "--timeout", TIMEOUT, "--set", name, "--jobs", 4)
         return submitted, folder, rows_of(folder), said
 
@@ -471,16 +479,14 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_marks(graded, name):
     assert set(again) == set(rows)
 
 
-def test_a_killed_run_loses_nothing_and_judges_nothing_twice(tmp_path):
+def test_a_killed_run_loses_nothing_and_judges_nothing_twice(tmp_path, released):
     """Killed when two of five are known, its table cut within a row: the same command judges the others alone."""
     name, course, submitted = SETS[0], tmp_path / "course", tmp_path / "submitted"
     students = "Ann", "Bob", "Cid", "Dora", "Emil"
-    run("release", "--course", course)
-    released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
     for student in students:
         path = submitted / student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
-        nbformat.write(answered(released, name, {}), path)
+        nbformat.write(answered(released[name], name, {}), path)
     command = "grade", submitted, "--course", course, "--set", name, "--jobs", 2
     words = [str(word) for word in (sys.executable, GRADER / "classroom.py", *command)]
     known = set()
@@ -547,17 +553,15 @@ def environment(path):
         return ""
 
 
-def test_strict_set_student_and_seed(tmp_path):
+def test_strict_set_student_and_seed(tmp_path, released):
     """The library in place of an answer: flagged, and without points when strict; a seed replays a row to the digit."""
     name, course, submitted = SETS[2], tmp_path / "course", tmp_path / "submitted"
-    run("release", "--course", course)
-    released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
     code = "def copy_new(train_xs, new_xs, L):\n    plane = linear_gaussian.pca(train_xs, L)\n"
     code += "    mean, W = np.asarray(plane.mean), np.asarray(plane.W)\n    return mean + (new_xs - mean) @ W @ W.T"
     for student in ("Ann", "Bob"):
         path = submitted / student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
-        nbformat.write(answered(released, name, {"copy": code}), path)
+        nbformat.write(answered(released[name], name, {"copy": code}), path)
     command = "grade", submitted, "--course", course, "--set", name, "--student"
     run(*command, "Ann")
     loose = rows_of(course)
