@@ -83,7 +83,7 @@ def _command(name, root, command, cache):
         "PYTHONPATH": "/book",
         "PYTHONDONTWRITEBYTECODE": "1",
         "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # hundreds of small programs run once each: compiling is what takes time
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # small programs that run once: compiling takes longer
         "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",  # they would make the cache's path a part of its keys
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LANG": "C.UTF-8",
