@@ -24,7 +24,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds fairness backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,7 +56,8 @@ plates: .venv/ready ## compute anew the data of the pictures on the site that on
 
 test-site: site .venv/ready ## look at every page of it in a browser, and compare its plates with the library
 	@$(find-chromium)
-	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= tests/built_site.py tests/built_plates.py
+	@.venv-site/bin/python -m pytest -q --noconftest -o addopts= -n 2 --dist loadgroup \
+	  tests/built_site.py tests/built_plates.py
 
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
@@ -103,6 +104,9 @@ sharpness: .venv/ready-dev ## how far from its claim a result of the chapters ma
 
 seeds: .venv/ready-dev ## run the chapters with N=20 fresh seeds: every claim must hold, no output may change (long)
 	@$(BIN)/python tests/conditions.py seeds --count $(or $(N),20)
+
+fairness: .venv/ready-dev ## put right answers to every test of the problem sets COUNT=200 times: none may be refused (long)
+	@JAX_PLATFORMS=cpu $(BIN)/python tests/assignments/fairness.py --count $(or $(COUNT),200)
 
 backends: .venv/ready-dev ## the same on one core, other instructions, 8 devices, float64, other versions (long)
 	@$(BIN)/python tests/conditions.py backends

@@ -12,6 +12,7 @@ import pytest
 from built_site import PROGRAM, ROOT, SITE
 from playwright.sync_api import sync_playwright
 
+pytestmark = pytest.mark.xdist_group("plates")
 PYTHON = ROOT / ".venv" / "bin" / "python"
 WHERE = {
     figure: page

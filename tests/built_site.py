@@ -138,6 +138,7 @@ def decks():
     return ROOT / "classroom/slides"
 
 
+@pytest.mark.xdist_group("decks")
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_slide_fits_its_screen_and_its_sheet_of_paper(browser, decks, name):
     page = browser.new_page(viewport={"width": 1280, "height": 800})

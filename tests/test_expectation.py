@@ -9,7 +9,7 @@ import pytest
 from problems import assert_close
 
 import vaejax as vj
-from vaejax import expectation, gaussian, gmm, numerics
+from vaejax import expectation, gaussian, gmm, gmm_fast, numerics
 from vaejax import linear_gaussian as lg
 from vaejax.book import data
 
@@ -164,6 +164,7 @@ def test_the_cache_of_a_cpu_is_not_imposed_on_an_accelerator(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert numerics.chunk_size(264, 10**6) >= 250_000
     assert numerics.chunk_size(264, 1000) == 1000
+    assert gmm_fast.prepare(np.zeros((2**16, 1)), None).weight.shape == (2, 2**15), "as (K, D, rows) must fit, too"
 
 
 def test_sums_of_many_equal_terms_do_not_drift():
@@ -172,6 +173,17 @@ def test_sums_of_many_equal_terms_do_not_drift():
     add = lambda total, _: (numerics.kahan_add(total, term), None)
     (total, _), _ = jax.jit(lambda: jax.lax.scan(add, (zero, zero), length=1_000_000))()
     assert_close(total.astype(float) / (1e6 * np.float32(0.1).astype(float)), np.ones(3), atol=2e-7)
+
+
+@pytest.mark.parametrize("row", [0, 60])  # of three chunks of 32: the last looks at row 60 again, with weight zero
+def test_an_example_that_cannot_be_makes_the_bound_minus_infinity_in_any_number_of_chunks(monkeypatch, row):
+    monkeypatch.setattr(numerics, "CHUNK_BYTES", {"cpu": 1})
+    usual, xs = gaussian.GAUSSIAN, clouds(70)
+    log_joint = lambda params, x, z: jnp.where(x[0] > 100, -jnp.inf, usual.log_joint(params, x, z))
+    start, model = gaussian.init(xs), usual._replace(log_joint=log_joint)
+    assert_close(vj.e_step(model, start, xs)[1], vj.e_step(usual, start, xs)[1])
+    xs[row] = 101
+    assert vj.e_step(model, start, xs)[1] == -np.inf
 
 
 class WithoutHash:

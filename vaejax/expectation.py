@@ -26,7 +26,7 @@ BLOCK = 64  # EM steps between two looks at them
 PART_BYTES = 2**22  # of a mapped file that are read together
 COLLAPSED = (
     "the parameters may have collapsed: try another start or a guarded model, or drop features that are constant or "
-    "combinations of others"
+    "combinations of others; and see that no NaN is among data that were prepared or sharded"
 )
 
 
@@ -273,7 +273,7 @@ def _average_over_rows(model, params, xs, key, weight, first):
 
     def of_example(x, weight, index):
         nodes = complete(model, params, x, _step_key(key, index))
-        bound = weight * elbo(model.log_joint, params, x, nodes)
+        bound = jnp.where(weight > 0, weight * elbo(model.log_joint, params, x, nodes), 0)  # and not 0 times infinity
         return model.statistics(params, x, nodes._replace(weight=weight * nodes.weight)), bound
 
     def chunk(start, size):

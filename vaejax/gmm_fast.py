@@ -22,6 +22,7 @@ from vaejax.densities import LOG_2PI
 from vaejax.numerics import chunk_size, kahan_add
 
 STORED_BYTES = 2**29  # of features that may be kept; beyond, the step builds them as it goes
+MOST_ROWS = 2**15  # of a chunk, on any device: the step makes (K, D, B) of it, and K is not known here
 LOST_NATS = 1e-3  # by which expanded squares may be off
 
 
@@ -39,7 +40,8 @@ def prepare(xs, weight):
     xs = jnp.asarray(xs)
     num_examples, dim = xs.shape
     num_features = 1 + dim + dim * (dim + 1) // 2
-    size = min(max(chunk_size(xs.itemsize * num_features, num_examples), 512), num_examples)  # or products are small
+    # 512 at least, or products are small
+    size = min(max(chunk_size(xs.itemsize * num_features, num_examples), 512), MOST_ROWS, num_examples)
     is_stored = num_examples * num_features * xs.dtype.itemsize <= STORED_BYTES
     weight = jnp.full(num_examples, 1 / num_examples, xs.dtype) if weight is None else weight.astype(xs.dtype)
     return _prepare(xs, weight, size, is_stored)

@@ -30,7 +30,7 @@ def kahan_add(total, term):
     total, excess = total
     term = jax.tree.map(lambda t, e: t - e, term, excess)
     new = jax.tree.map(lambda s, t: s + t, total, term)
-    return new, jax.tree.map(lambda n, s, t: (n - s) - t, new, total, term)
+    return new, jax.tree.map(lambda n, s, t: jax.numpy.where(abs(n) < jax.numpy.inf, (n - s) - t, 0), new, total, term)
 
 
 def count_bytes(tree):

@@ -63,12 +63,13 @@ def without_marks(text):
 
 
 def answered(released, name, cells):
-    """The released notebook with the solutions of the source in it, and `cells` in place of some."""
+    """The released notebook with the solutions of the source, or `cells` in place of some: None is no answer."""
     notebook, solved = copy.deepcopy(released), source(name)
     for cell in notebook.cells:
         info = cell.metadata.get("nbgrader", {})
         if info.get("solution"):
-            cell.source = cells.get(info["grade_id"], without_marks(part(solved, info["grade_id"]).source))
+            code = cells.get(info["grade_id"], without_marks(part(solved, info["grade_id"]).source))
+            cell.source = cell.source if code is None else code
     return notebook
 
 
@@ -248,16 +249,40 @@ def packed(wrong):
     return packs
 
 
+def tests_of(name):
+    """{answer that is code: its tests}, those between it and the next one."""
+    found = {}
+    for cell in source(name).cells:
+        info = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and info.get("solution"):
+            tests = found[info["grade_id"]] = set()
+        elif cell.cell_type == "code" and info.get("grade"):
+            tests.add(info["grade_id"])
+    return found
+
+
 def cases():
-    """(set, student, what is handed in, tests that are lost, words of messages, words of a flag)"""
+    """(set, student, what is handed in, tests that are lost, words of messages, words of a flag)
+
+    A mistake costs no other task a point: the last pack of a set is right in all else. Those before it, and answers
+    that are flagged, hand in nothing else, which costs just the tests of what is missing, and the grader little time.
+    """
+
+    def alone(name, cells, lost=frozenset()):
+        missing = {cell: tests for cell, tests in tests_of(name).items() if cell not in cells}
+        return cells | dict.fromkeys(missing), lost.union(*missing.values())
+
     for name in SETS:
         corpus = CORPUS[name]
         for kind, cells in corpus.RIGHT.items():
             yield name, f"right {kind}", cells, set(), [], ""
         for kind, (cells, flag) in getattr(corpus, "FLAGGED", {}).items():
-            yield name, f"flagged {kind}", cells, set(), [], flag
-        for number, (kinds, cells, lost, words) in enumerate(packed(corpus.WRONG)):
-            yield name, f"wrong {number} {kinds[0]}", cells, lost, words, ""
+            yield name, f"flagged {kind}", *alone(name, cells), [], flag
+        *packs, last = packed(corpus.WRONG)
+        for number, (kinds, cells, lost, words) in enumerate(packs):
+            yield name, f"wrong {number} {kinds[0]}", *alone(name, cells, lost), words, ""
+        kinds, cells, lost, words = last
+        yield name, f"wrong {len(packs)} {kinds[0]}, and right in all else", cells, lost, words, ""
     for kind, (change, lost, flag) in TRICKS.items():
         if kind != "all SABOTAGE" or classroom.sandbox.kind() != "none":
             yield SETS[0], f"trick {kind}", change, lost, [], flag
