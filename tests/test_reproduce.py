@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -14,6 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "benchmarks"))
 import burda  # noqa: E402
+
+import vaejax as vj  # noqa: E402
+from vaejax import bounds, vae  # noqa: E402
 
 
 def run(tmp_path, *options):
@@ -107,6 +111,34 @@ def test_matrices_go_by_muon():
     for size in 1e-3, 1e3:
         found = steps_of(top.optimizer(top.epochs, 20), 1001, size * (u * spectrum) @ v.T)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_slope_through_a_few_picks_is_that_of_the_bound_on_average():
+    model, params, x = vae.make_vae(), vae.init(jax.random.key(0), 6, 2, hidden=()), jnp.array([1.0, 0, 1, 1, 0, 0])
+    params = jax.tree.map(lambda leaf: 2 * leaf, params)  # so that the weights differ
+
+    def whole(params, key):
+        nodes = bounds.complete(model, params, x, jax.random.split(key)[0], 20)
+        return vj.iw_bound(model.log_joint, params, x, nodes)
+
+    def slopes(f):
+        by_key = jax.jit(jax.vmap(lambda key: jax.value_and_grad(f)(params, key)))
+        value, slope = by_key(jax.random.split(jax.random.key(1), 20_000))
+        return np.asarray(value), np.concatenate([leaf.reshape(len(value), -1) for leaf in jax.tree.leaves(slope)], 1)
+
+    value, slope = slopes(whole)
+    for num_picks in 1, 5:
+        same, by_picks = slopes(partial(by_picks_of, model, x, num_picks))
+        np.testing.assert_allclose(same, value, atol=1e-5)
+        off = by_picks - slope
+        error = off.std(0) / len(off) ** 0.5
+        assert (abs(off.mean(0)) <= 5 * error).all()
+    evenly = slopes(lambda params, key: vj.elbo(model.log_joint, params, x, bounds.complete(model, params, x, key, 20)))
+    assert (abs(evenly[1].mean(0) - slope.mean(0)) > 20 * error).any(), "picks by chance alone would be noticed"
+
+
+def by_picks_of(model, x, num_picks, params, key):
+    return burda.bound_by_picks(model, params, x, key, 20, num_picks)
 
 
 def half_cosine(done):

@@ -189,7 +189,7 @@ WRONG = {
     "descent": (
         {"climb": CLIMB.format(score="jnp.mean(-0.5 * (xs - p[0]) ** 2 * jnp.exp(-2 * p[1])) - p[1]", step="- 0.05")},
         {"climb-check"},
-        "added, and not subtracted",
+        "Is the gradient subtracted",
     ),
     "the formula for a climb": (
         {"climb": "def climb(xs, num_steps):\n    return np.mean(xs), np.std(xs)"},
@@ -239,6 +239,26 @@ WRONG = {
         {"fashion": COUNT.format(share="(g.sum(0) + 1) / (len(g) + 2)", score=WHITE)},
         {"fashion-names"},
         "three of ten new pictures",
+    ),
+    "the nearest coins": (
+        {"fashion": COUNT.format(share="(g.sum(0) + 1) / (len(g) + 2)", score="-((xs[:, None] - pi) ** 2).sum(2)")},
+        {"fashion-names"},
+        "four small pictures",
+    ),
+    "labels are taken to be sorted": (
+        {
+            "two-step": "def fit_two_step(xs, labels, K):\n    n = np.bincount(labels)\n"
+            "    groups = np.split(xs, np.cumsum(n)[:-1])\n"
+            "    return (n / len(xs), np.stack([g.mean(0) for g in groups]),\n"
+            "            np.stack([np.cov(g.T, bias=True) for g in groups]))"
+        },
+        {"two-step-means", "two-step-covs"},
+        "a mean for each label",
+    ),
+    "squares of the mean for their table": (
+        sums(scale="np.linalg.cholesky(outer / N - mean**2)"),
+        {"gaussian-mean", "gaussian-scale"},
+        "",
     ),
     "hard-coded for the visible test": (
         {

@@ -248,6 +248,11 @@ WRONG = {
         {"resp-check"},
         "no 0 / 0",
     ),
+    "the mean is taken out": (
+        {"resp": "def responsibilities(joints):\n    p = np.exp(joints - joints.mean())\n    return p / p.sum()"},
+        {"resp-check"},
+        "the largest is taken out, and no other",
+    ),
     "divided by the largest": (
         {"resp": "def responsibilities(joints):\n    return np.exp(joints - joints.max())"},
         {"resp-check"},

@@ -244,6 +244,15 @@ WRONG = {
         {"share-kept", "share-needed"},
         "Do you begin with the smallest?",
     ),
+    "more than the share": (
+        {
+            "share": "def share_kept(variances):\n    kept = np.cumsum(np.sort(variances)[::-1])\n"
+            "    return kept / kept[-1]\n\n"
+            "def numbers_needed(variances, share):\n    return int(np.argmax(share_kept(variances) > share)) + 1"
+        },
+        {"share-needed"},
+        "a share that is just reached is enough",
+    ),
     "brighter axes": (
         {
             "move": "def move_plane(mean, W, variances, R, c, b):\n"

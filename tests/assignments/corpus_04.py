@@ -310,6 +310,21 @@ def posterior_of_z(params, xs):
         {"posterior-cov", "posterior-mean"},
         "Is this the doubt after one reading?",
     ),
+    "one noise for all thermometers": (
+        {
+            "fill": "def fill_table(table, L):\n    start = linear_gaussian.init(table, L)\n"
+            "    params, _ = vj.em(linear_gaussian.PPCA, start, table, num_steps=50, fast=False)\n"
+            "    rows = [guess_missing(params, x) for x in table]\n"
+            "    return np.stack([m for m, _ in rows]), np.stack([np.diag(c) ** 0.5 for _, c in rows])"
+        },
+        {"fill-station"},
+        "at most 0.07 nats a hole less",
+    ),
+    "who does not move never falls": (
+        {"em": "def em_step(params, xs):\n    return params"},
+        {"em-loadings", "em-noise", "em-climb"},
+        "and they lead up",
+    ),
     "a prior for each reading": (
         {"posterior": POSTERIOR.format(psi=PSI, prior="T * " + EYE, mean=VOTES, cov="C")},
         {"posterior-cov", "posterior-mean"},

@@ -225,6 +225,19 @@ def fit_q(log_p, x, start):
 
 # name -> (cells, the tests that must fail, words that must be in the message of one of them)
 WRONG = {
+    "the formula above the test": (
+        {"marginal": "def log_marginal(log_p, x):\n    return norm.logpdf(x, 0.3, (0.8**2 + 0.5**2) ** 0.5)"},
+        {"marginal-straight", "marginal-bent"},
+        "of another straight needle",
+    ),
+    "one meter for all": (
+        {
+            "iw": "def iw_bound(log_p, x, mean, sd, eps):\n    z = mean + sd * jnp.asarray(eps)\n"
+            "    return jax.nn.logsumexp(bent(x, z) - norm.logpdf(z, mean, sd)) - jnp.log(len(eps))"
+        },
+        {"iw-value"},
+        "of a straight needle",
+    ),
     "prior of z missing": (
         {"joint": JOINT.format("norm.logpdf(x, means, params.sigma).sum()")},
         {"joint-value", "joint-vmap"},
@@ -313,7 +326,7 @@ WRONG = {
             "    return p @ z, np.sqrt(p @ (z - p @ z) ** 2)"
         },
         {"fit-check"},
-        "Are these mean and deviation of the posterior?",
+        "mean and deviation of the posterior",
     ),
     "hard-coded for the visible test": (
         {

@@ -288,6 +288,16 @@ WRONG = {
         {"score-mean", "score-large"},
         "Is 1 / S missing?",
     ),
+    "two numbers and no more": (
+        {
+            "bound": BOUND.format(z="mean + s * jax.random.normal(key, (2,))", value="log_p - kl"),
+            "score": SCORE.format(
+                shape=EACH_ITS_OWN, value="jax.nn.logsumexp(log_w) - jnp.log(num) + (len(mean) - 2) / 2"
+            ),
+        },
+        {"bound-mean", "score-mean"},
+        "of three numbers",
+    ),
     "one draw, S times": (
         {"score": SCORE.format(shape="(len(mean),)", value="jax.nn.logsumexp(log_w) - jnp.log(num)")},
         {"score-large"},

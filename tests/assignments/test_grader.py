@@ -195,6 +195,15 @@ def test_tools_are_flagged_and_answers_are_not():
     assert flags_of(own, "def svd(a, L):\n    return a", "print(linear_gaussian.pca(a, 2))") == ""
 
 
+def test_names_that_an_answer_is_given_are_not_looked_up_elsewhere():
+    """A cell of one's own that plays with the library may name its results as the task names its arguments."""
+    own = "def copy_new(train_xs, new_xs, L):\n    mean = train_xs.mean(0)\n    return [W for W in {}]"
+    play = "fit = linear_gaussian.pca(train_xs, 20)\nmean, W, L, new_xs = fit.mean, fit.W, 20, train_xs"
+    assert flags_of(own.format("new_xs"), play) == ""
+    assert "uses linear_gaussian" in flags_of(own.format("fit"), play)
+    assert "uses linear_gaussian" in flags_of("def copy_new(a, b, L, W=W):\n    return W", play)
+
+
 def test_a_long_chain_of_helpers_takes_seconds():
     """It took an hour when each step read all that stands before it again."""
     begun = time.monotonic()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import symtable
 from pathlib import Path
 
 import nbformat
@@ -251,7 +252,18 @@ def defined_in(source):
 
 
 def names_in(source):
-    return {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
+    """The names that a cell looks up among its own and those of other cells: not what its functions are given."""
+    try:
+        tables = [symtable.symtable(ast.unparse(parsed(source)), "cell", "exec")]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
+    names = set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        is_outside = table.get_type() == "module"
+        names |= {one.get_name() for one in table.get_symbols() if is_outside or one.is_global()}
+    return names
 
 
 def tools_in(source):
