@@ -354,6 +354,6 @@ WRONG = {
             "            np.stack([np.cov(a.T, bias=True) for a in c]))",
         },
         {"resp-check", "fit-means", "fit-covs"},
-        "other counts",
+        "far apart, too",
     ),
 }

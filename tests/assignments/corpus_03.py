@@ -251,7 +251,7 @@ WRONG = {
             "def numbers_needed(variances, share):\n    return int(np.argmax(share_kept(variances) > share)) + 1"
         },
         {"share-needed"},
-        "a share that is just reached is enough",
+        "just reached is enough",
     ),
     "brighter axes": (
         {
