@@ -236,7 +236,7 @@ WRONG = {
             "    return jax.nn.logsumexp(bent(x, z) - norm.logpdf(z, mean, sd)) - jnp.log(len(eps))"
         },
         {"iw-value"},
-        "of a straight needle",
+        "the log of the mean of the weights, less the bound",
     ),
     "prior of z missing": (
         {"joint": JOINT.format("norm.logpdf(x, means, params.sigma).sum()")},
