@@ -249,7 +249,7 @@ def packed(wrong):
     return packs
 
 
-def tests_of(name):
+def judges_of(name):
     """{answer that is code: its tests}, those between it and the next one."""
     found = {}
     for cell in source(name).cells:
@@ -269,7 +269,7 @@ def cases():
     """
 
     def alone(name, cells, lost=frozenset()):
-        missing = {cell: tests for cell, tests in tests_of(name).items() if cell not in cells}
+        missing = {cell: tests for cell, tests in judges_of(name).items() if cell not in cells}
         return cells | dict.fromkeys(missing), lost.union(*missing.values())
 
     for name in SETS:
