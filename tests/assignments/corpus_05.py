@@ -269,7 +269,7 @@ WRONG = {
             "iw": DRAWN.format(name="iw_bound", result="jnp.log(jnp.exp(log_p(x, z) - log_q).mean())"),
         },
         {"marginal-bent", "iw-value"},
-        "is the largest log weight subtracted before exp?",
+        "finite: is the largest log taken out?",
     ),
     "sign of the entropy": (
         {

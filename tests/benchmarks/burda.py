@@ -147,8 +147,8 @@ def objective_of(num_draws, num_picks=None):
         binary = jax.random.bernoulli(key_x, xs).astype(xs.dtype)
         if num_picks is None:
             return vj.mean_bound(model, params, binary, key_z, vj.iw_bound, num_draws)
-        of_each = jax.vmap(lambda x, key: bound_by_picks(model, params, x, key, num_draws, num_picks))
-        return of_each(binary, jax.random.split(key_z, len(xs))).mean()
+        of_one = lambda digit: bound_by_picks(model, params, *digit, num_draws, num_picks)
+        return jax.lax.map(of_one, (binary, jax.random.split(key_z, len(xs))), batch_size=40).mean()
 
     return objective
 
@@ -157,7 +157,7 @@ def bound_by_picks(model, params, x, key, num_draws, num_picks):
     """`vj.iw_bound` of one digit, whose slope goes through a few of the draws, () nats.
 
     The slope of log sum_s w_s is the mean of those of log w_s, weighted by w_s. So it is, on average, that of draws
-    picked by their weights; the others need no way back through the networks, which is two thirds of their cost.
+    picked by their weights; the others need no way back through the networks.
     """
     key_z, key_pick = jax.random.split(key)
     nodes = bounds.complete(model, params, x, key_z, num_draws)
