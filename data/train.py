@@ -1,4 +1,4 @@
-"""Train the networks of `digits_vae.npz` on MNIST: hours in place of the seconds that chapter 6 takes.
+"""Train the networks of `digits_vae.npz` on MNIST: forty minutes in place of the seconds of chapter 6.
 
     python data/train.py [--data mnist_full] [--epochs 400] [--out data/digits_vae.npz]
 

@@ -106,8 +106,9 @@ def write_table(results):
         failed = "; ".join(f"{run}: {failure}" for run, failure in tried.items() if failure)
         passed = sum(failure is None for failure in tried.values())
         lines.append(f"| {Path(notebook).stem} | {passed} of {len(tried)} | {failed} |\n")
-    lines.append("\n| condition | " + " | ".join(Path(n).stem[:2] for n in NOTEBOOKS) + " |\n")
-    lines.append("|---|" + "---|" * len(NOTEBOOKS) + "\n")
+    if results["backends"]:
+        lines.append("\n| condition | " + " | ".join(Path(n).stem for n in NOTEBOOKS) + " |\n")
+        lines.append("|---|" + "---|" * len(NOTEBOOKS) + "\n")
     for run in (name for name in BACKENDS if name in results["backends"]):
         found = results["backends"][run]
         cells = ["not run" if n not in found else (found[n] or "passed").split(": ")[-1] for n in NOTEBOOKS]

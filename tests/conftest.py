@@ -1,7 +1,7 @@
 """Unit tests run in float64, and a silent broadcast between arrays of different rank is an error.
 
-`make test` leaves out what is marked `long`: tests that start processes, fill disks, kill fits and grade problem sets,
-and slow ones that notice no mistake of tests/mutants alone. `make test-long` runs those, and `make test-all` both.
+`make test` leaves out what is marked `long`: tests that fill disks, kill fits, need several devices and grade problem
+sets, and slow ones that notice no mistake of tests/mutants alone. `make test-long` runs those, `make test-all` both.
 """
 
 import os

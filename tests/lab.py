@@ -178,10 +178,10 @@ def assert_right(chapter, notebook):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     shown = chapter.page.evaluate(FIGURES)
     expected = [sum("image/png" in o.get("data", {}) for o in cell.get("outputs", [])) for cell in stored.cells]
-    assert sum(expected) and shown == expected
+    assert shown == expected
     assert not chapter.page.evaluate(NOT_RENDERED)
     text = "".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
-    assert chapter.page.locator("mjx-container").count() >= len(re.findall(r"\$\$.+?\$\$", text, re.DOTALL)) > 0
+    assert chapter.page.locator("mjx-container").count() >= len(re.findall(r"\$\$.+?\$\$", text, re.DOTALL))
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -209,19 +209,16 @@ def test_cells_may_be_run_again_and_out_of_order(name):
 
 def test_training_is_interrupted_and_started_again(open_chapter):
     chapter = open_chapter("06_vae")
-    chapter.select("train-run")
+    chapter.select("fit")
     chapter.run_all(("Run", "Run All Above Selected Cell"))
-    chapter.run("train-run")
+    chapter.run("fit")
     time.sleep(4)  # of the fifteen seconds or more that it takes
     chapter.menu("Kernel", "Interrupt Kernel")
     chapter.wait()
-    assert "KeyboardInterrupt" in printed(chapter.saved(), "train-run")
-    for cell in ("train-run", "train-check"):
-        chapter.run(cell)
-        chapter.wait()
-    notebook = chapter.saved()
-    assert "KeyboardInterrupt" not in printed(notebook, "train-run")
-    assert [line[:3] for line in printed(notebook, "train-check").splitlines()] == 4 * ["ok:"]
+    assert "KeyboardInterrupt" in printed(chapter.saved(), "fit")
+    chapter.run("fit")
+    chapter.wait()
+    assert printed(chapter.saved(), "fit").splitlines() == ["seen: KL at the start, halfway, at the end |"]
 
 
 def printed(notebook, cell_id):

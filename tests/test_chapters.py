@@ -27,8 +27,8 @@ ANSWERS = sorted((ROOT / "chapters" / "answers").glob("*.ipynb"))
 SETS = sorted((ROOT / "chapters" / "assignments" / "source").glob("*/*.ipynb"))
 
 RUNTIME = {"jax", "jaxlib", "flax", "optax", "numpy", "matplotlib", "tqdm", "vaejax", "scipy"}  # scipy comes with jax
-# Chapters of the second edition: show, then check.
-SECOND = [
+# They show, then check.
+SHOWING = [
     "01_maximum_likelihood",
     "02_em_gaussian_mixture",
     "03_pca",
@@ -230,9 +230,9 @@ def test_a_chapter_has_its_parts(path):
     assert len(re.findall(r"^- ", summary, re.MULTILINE)) == 5
 
 
-each_of_the_second = pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem in SECOND], ids=name)
+each_that_shows = pytest.mark.parametrize("path", [path for path in CHAPTERS if path.stem in SHOWING], ids=name)
 each_that_shows = pytest.mark.parametrize(
-    "path", [path for path in CHAPTERS + COMPANIONS if path.stem in SECOND], ids=name
+    "path", [path for path in CHAPTERS + COMPANIONS if path.stem in SHOWING], ids=name
 )
 
 
@@ -312,7 +312,7 @@ def words_in_bold(cell):
             yield word
 
 
-@each_of_the_second
+@each_that_shows
 def test_each_word_in_bold_is_in_the_glossary_and_leads_back(path):
     """A word is bold once in a chapter, where it is defined; the glossary's link leads to that cell."""
     glossary = next(cell.source for cell in read(MAP).cells if cell.id == "glossary")
@@ -361,9 +361,9 @@ def test_coverage_names_cells_that_teach_and_check():
             )
             assert "ok: " in printed(cell) or cell.id.startswith("ex-"), row["id"]
             claims = re.findall(r"^ok: ([^|\n]*)", printed(cell), re.MULTILINE)
-            of_the_second = row["notebook"].split("/")[-1] in SECOND or row["notebook"].startswith("side_roads")
-            assert bool(row["claim"]) == of_the_second, f"{row['id']}: {row['cell']}, and the claim is {row['claim']!r}"
-            assert any(row["claim"] in claim for claim in claims) or not of_the_second, (
+            shows = row["notebook"].split("/")[-1] in SHOWING or row["notebook"].startswith("side_roads")
+            assert bool(row["claim"]) == shows, f"{row['id']}: {row['cell']}, and the claim is {row['claim']!r}"
+            assert any(row["claim"] in claim for claim in claims) or not shows, (
                 f"{row['id']}: {row['cell']} does not claim {row['claim']!r}"
             )
         else:

@@ -228,7 +228,7 @@ def rounding(monkeypatch):
 
 @pytest.mark.long
 def test_an_accelerators_default_does_not_move_em(rounding):
-    """Old Faithful and the questionnaire. Rounded, EM of the first edition ended above the maximum likelihood."""
+    """Old Faithful and the questionnaire. Where sums are rounded, EM can end above the maximum likelihood."""
     thirds = jnp.full((8, 8), 1 / 3, jnp.float32)
     assert abs(float((thirds @ thirds)[0, 0]) * 9 / 8 - 1) > 1e-3  # it does round
     people = data.load("bfi").xs

@@ -1,8 +1,12 @@
 """What `make sharpness` makes of a check."""
 
+import json
+
 import numpy as np
 import pytest
 import sharpness
+
+RESULTS = json.loads(sharpness.RESULTS.read_text(encoding="utf-8"))
 
 
 def measured(source, **names):
@@ -54,3 +58,28 @@ def test_a_wide_tolerance_needs_a_reason(monkeypatch):
     assert "so it is" in "".join(sharpness.table(results))
     (complaint,) = sharpness.complaints({"01": [known | {"tolerance": 0.1}]})
     assert "no longer wide" in complaint
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_table_has_every_claim_of_the_chapters_and_no_other(name):
+    cells = json.loads((sharpness.CHAPTERS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    printed = [
+        (cell["id"], line.removeprefix("ok: ").split(" | ")[0])
+        for cell in cells
+        for output in cell.get("outputs", [])
+        for line in "".join(output.get("text", [])).splitlines()
+        if line.startswith("ok: ")
+    ]
+    said = {(row["cell"], row["claim"]) for row in RESULTS[name]}
+    of_line = lambda cell, line: [claim for at, claim in said if at == cell and (line + " (").startswith(claim + " (")]
+    found = [(cell, claim) for cell, line in printed for claim in of_line(cell, line)]
+    assert len(found) == len(printed), set(printed) - set(found)
+    assert said == set(found)
+
+
+def test_the_table_is_written_from_the_results():
+    assert "".join(sharpness.table(RESULTS)) == sharpness.TABLE.read_text(encoding="utf-8")
+
+
+def test_the_table_has_every_chapter():
+    assert sorted(RESULTS) == sorted(path.stem for path in sharpness.CHAPTERS.glob("*.ipynb"))

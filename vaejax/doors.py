@@ -1,8 +1,8 @@
 """The checks at the doors: what comes in from outside is looked at once, and a refusal says what came and what to do.
 
 Can it be scored, can it be fitted? The doors that score (`mean_bound`, `log_likelihood`) ask the first question, by
-`check_batch`, or by `check_rows` or `check_table`, which ask for more, and `check_params`; the `init` of a model asks
-the second as well, by `check_fittable`. Values are looked at where they are known: a tracer passes.
+`check_batch`, or by `check_rows` or `check_table`, which ask for more, and `check_params`; the `init` of a model that
+looks at data asks the second as well. Values are looked at where they are known: a tracer passes.
 """
 
 from functools import partial

@@ -125,7 +125,11 @@ def m_step(params, T):
 
 
 def init(xs):
-    """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams."""
+    """Start EM from the mean and the variance of what was observed in each column. xs (N, D) -> GaussianParams.
+
+    Raises:
+        ValueError: xs is no table of numbers, NaN where one is missing; or a column is constant, or all missing.
+    """
     check_table(xs, holes=True)
     check_fittable(xs)
     check_spread(xs)

@@ -157,7 +157,7 @@ def cubature_nodes(mean, scale_tril):
         Nodes with z (2L, L).
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: the shapes do not fit each other, or (where the values are known) are those of no Gaussian.
 
     Source: Arasaratnam and Haykin (2009), Cubature Kalman Filters, IEEE Transactions on Automatic Control 54(6): the
     third-degree spherical-radial rule.
@@ -182,7 +182,8 @@ def quadrature_nodes(mean, scale_tril, num_points):
         Nodes with z (n^L, L).
 
     Raises:
-        ValueError: L > 3, num_points out of range, or shapes that do not fit each other.
+        ValueError: L > 3, num_points out of range, shapes that do not fit each other, or (where the values are known)
+            those of no Gaussian.
 
     Source: Golub and Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23; the rule itself is numpy's.
     """
@@ -239,7 +240,8 @@ def sample_nodes(key, mean, scale_tril, num_samples):
         Nodes with z (S, L).
 
     Raises:
-        ValueError: no key, num_samples < 1, or shapes that do not fit each other.
+        ValueError: no key, num_samples < 1, shapes that do not fit each other, or (where the values are known) those of
+            no Gaussian.
 
     Source: Kingma and Welling (2014), Auto-Encoding Variational Bayes, section 2.4; Burda et al. (2016), Importance
     Weighted Autoencoders, (8), for `iw_bound`.

@@ -27,15 +27,16 @@ class Symptom(NamedTuple):
 SYMPTOMS = (
     Symptom(
         "My bound lies above log p(x)",
-        "Take a model whose log p(x) you can compute: two coins, one Gaussian, a grid over z. Put the exact posterior "
-        "in the place of q. Bound and log p(x) must agree to rounding, node by node; the difference names the term.",
+        "If it is estimated from draws, average many first: one estimate may lie above. Then take a model whose "
+        "log p(x) you can compute: two coins, one Gaussian, a grid over z. Put the exact posterior in the place of q. "
+        "Bound and log p(x) must agree to rounding, node by node; the difference names the term.",
         ("02_em_gaussian_mixture", "touch"),
         "nodes-no-jacobian nodes-log-q-of-the-prior iw-sum chunks-added no-prior vae-no-prior vae-grid-no-prior",
     ),
     Symptom(
         "A gap to log p(x) stays, even where q is the exact posterior",
-        "At the posterior every log weight is the same number, log p(x), wherever the nodes are. Print their spread: "
-        "one of the two densities is not the one you think.",
+        "At the posterior every log weight is the same number, log p(x), wherever the nodes are. Print spread and "
+        "value: a spread says that a term with z in it is wrong, a wrong value without a spread, that a constant is.",
         ("02_em_gaussian_mixture", "dial"),
         "entropy-forgotten entropy-sign enumerate-no-log nodes-no-constant mixture-no-weights posterior-unnormalised "
         "grid-no-volume grid-sum-no-volume",
@@ -70,8 +71,9 @@ SYMPTOMS = (
     ),
     Symptom(
         "EM lowers the log likelihood",
-        "With an exact E-step it cannot. Run one step from the maximum: it must stay there. Then give the M-step "
-        "completed data with known labels, and compare it with the fit of each group.",
+        "With an exact E-step, and an M-step that does not lower the expected log joint, it cannot. Give the M-step "
+        "completed data with known labels, and compare it with the fit of each group. Take one step from a start far "
+        "from the maximum beside a textbook's, and one from the maximum: there it must stay.",
         ("02_em_gaussian_mixture", "half-steps"),
         "stale-e-step m-step-stale-centre m-step-divides-by-n m-step-old-means m-step-squared-weights "
         "recentre-the-wrong-way "
