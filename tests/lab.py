@@ -33,7 +33,10 @@ QUIET = [
     "--disable-component-update",
 ]
 IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
-RUNNING = "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
+PROMPTS = "[...document.querySelectorAll('.jp-InputPrompt')].map(prompt => prompt.textContent)"
+RUNNING = f"{PROMPTS}.some(text => text.includes('*'))"
+LATEST = f"Math.max(0, ...{PROMPTS}.map(text => parseInt(text.slice(1)) || 0))"
+BEGUN = f"before => {RUNNING} || ({LATEST} > 0 && {LATEST} !== before)"  # a short notebook is done before we look
 AT_REST = f"!{RUNNING} && document.querySelector('.jp-NotebookPanel-toolbar {IDLE}')"
 NOT_RENDERED = r"""() => {
     const bad = [...document.querySelectorAll('mjx-merror, [data-mjx-error], mjx-container [style*="red"]')];
@@ -136,8 +139,11 @@ class Chapter:
         time.sleep(1)
         self.accept()
 
-    def begin(self):
-        self.page.wait_for_function(RUNNING, timeout=60_000)
+    def start(self, action, *args):
+        """Do what runs cells, and wait until it has begun."""
+        before = self.page.evaluate(LATEST)
+        action(*args)
+        self.page.wait_for_function(BEGUN, arg=before, timeout=60_000)
 
     def wait(self):
         self.page.wait_for_function(AT_REST, timeout=ONE_RUN * 1000)
@@ -148,8 +154,7 @@ class Chapter:
 
     def run(self, cell_id):
         self.select(cell_id)
-        self.page.keyboard.press("Control+Enter")
-        self.begin()
+        self.start(self.page.keyboard.press, "Control+Enter")
 
     def saved(self):
         """The notebook as JupyterLab writes it."""
@@ -163,8 +168,7 @@ class Chapter:
         return nbformat.read(self.path, as_version=4)
 
     def run_all(self, menu=("Run", "Run All Cells")):
-        self.menu(*menu)
-        self.begin()
+        self.start(self.menu, *menu)
         self.wait()
         return self.saved()
 

@@ -51,6 +51,9 @@ EFFECTS = {  # notebook -> claim -> an effect that no rule above finds, and what
         "finer: the same log p with a prior": (0.05, "the gain that the section claims"),
         "finer and wider: the same for the halves of threes": (2.3, "log 10, the most that a label is worth"),
     },
+    "appendix_b_time_diffusion": {
+        "in the valley the walks end as rarely as the data": (0.31, "as often as before the walk"),
+    },
     "companion_misconceptions": {
         "no independent q is better": (0.036, "a mean of q a tenth off, where the noise is largest"),
     },
@@ -61,7 +64,6 @@ EFFECTS = {  # notebook -> claim -> an effect that no rule above finds, and what
 }
 WIDE = {  # notebook -> claim -> why its tolerance may be above a fifth of the effect
     "05_nonlinear_gaussian": {
-        "e = x - f(z) has the variance of the noise": "The 600 draws are those of the picture.",
         "log sd of the noisy feature: -1.5 + 0.6 z": "A fit to 400 points, with a standard error of about 0.1: it "
         "tells the slope from none, and its sign.",
         "the pathwise gradient is unbiased": "The slope in log sd is a hundredth of that in the mean, which is known "
@@ -81,7 +83,6 @@ WIDE = {  # notebook -> claim -> why its tolerance may be above a fifth of the e
         "own draws: a label is worth log 10 less the entropy": "The same draws: known to a fiftieth of log 10.",
         "own draws: what was hidden, less what was expected": "60 pictures, a grid each: a sum over 392 pixels, of "
         "which each is known to a hundredth.",
-        "and that does not go with what was expected": "The same 60 pictures.",
     },
     "appendix_b_time_diffusion": {
         "in its own units its squared errors average to L = 2": "The walks are those of the picture; it tells 2 from "

@@ -94,7 +94,7 @@ def test_the_laptops_rates_rise_and_fall_to_zero():
     second = steps_of(top.optimizer(top.epochs, 20), 10_001)
     np.testing.assert_allclose(second, half_cosine(0.5 + np.arange(10_001) / 20_000), atol=1e-8)
     lengths = {k: tuple(stage.epochs for stage in burda.stages("laptop", k)) for k in (1, 4, 5, 50, 64)}
-    assert lengths == {1: (300, 150), 4: (300, 150), 5: (500, 400), 50: (500, 150), 64: (500, 150)}
+    assert lengths == {1: (300, 150), 4: (300, 150), 5: (500, 400), 50: (300, 120), 64: (300, 120)}
 
 
 def test_matrices_go_by_muon():
