@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from functools import cache
 
 import jax
@@ -524,6 +525,26 @@ class Unhashable(list):
 def test_a_slip_of_a_posterior_is_told_in_a_sentence(call, says):
     with pytest.raises(ValueError, match=says):
         call(vj.enumerate_nodes(np.log([0.5, 0.5])))
+
+
+@pytest.mark.parametrize("door", ["mean_bound", "log_likelihood", "maximize", "em"])
+@pytest.mark.parametrize("thrice", [False, True])
+def test_a_posterior_of_ones_own_that_counts_thrice_is_told_at_every_door(door, thrice):
+    def posterior(params, x, key):
+        nodes = gmm.posterior(params, x, key)
+        return nodes._replace(weight=(3 if thrice else 1) * nodes.weight)
+
+    xs = np.random.default_rng(0).normal(size=(50, 2))
+    model = gmm.GMM._replace(posterior=posterior, fast=None)
+    params, key = gmm.init(xs, 2, jax.random.key(0)), jax.random.key(1)
+    call = {
+        "mean_bound": lambda: vj.mean_bound(model, params, xs, None),
+        "log_likelihood": lambda: vj.log_likelihood(model, params, xs, None),
+        "maximize": lambda: vj.maximize(model, params, xs, key, optimizer=optax.sgd(0.1), num_steps=1),
+        "em": lambda: vj.em(model, params, xs, num_steps=1),
+    }[door]
+    with pytest.raises(ValueError, match="add up to 3, not to 1") if thrice else nullcontext():
+        call()
 
 
 def score(model):

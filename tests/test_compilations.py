@@ -15,6 +15,10 @@ KEY, ADAM = jax.random.key(0), optax.adam(0.1)
 VAE = vae.make_vae()
 
 
+def nodes_at(z):
+    return vj.quadrature_nodes(z[:1], np.ones(1), 3)
+
+
 def squares(params, data, key):
     return -((data - params[None]) ** 2).mean()
 
@@ -32,6 +36,20 @@ CALLS = {
     "log_gaussian": lambda xs, key, m, f, g, n: d.log_gaussian(xs[0], xs[1], np.eye(3)),
     "log_bernoulli": lambda xs, key, m, f, g, n: d.log_bernoulli(xs[0] > 0, xs[1]),
     "kl_gaussian": lambda xs, key, m, f, g, n: d.kl_gaussian(xs[0], np.eye(3), xs[1], np.ones(3)),
+    "densities": lambda xs, key, m, f, g, n: (
+        d.log_categorical(1, xs[0]), d.kl_categorical(jax.nn.log_softmax(xs[0]), jax.nn.log_softmax(xs[1]))
+    ),
+    "nodes": lambda xs, key, m, f, g, n: (
+        vj.enumerate_nodes(jax.nn.log_softmax(xs[0])), vj.observed(),
+        vj.bind(vj.sample_nodes(key, xs[0], np.eye(3), 3), nodes_at),
+        vj.expect(jnp.sin, vj.quadrature_nodes(xs[0, :1], np.ones(1), 3)),
+    ),
+    "bounds of one example": lambda xs, key, m, f, g, n: tuple(
+        bound(gmm.log_joint, m, xs[0], gmm.posterior(m, xs[0], None)) for bound in (vj.elbo, vj.iw_bound)
+    ),
+    "online": lambda xs, key, m, f, g, n: vj.blend(
+        gmm.GMM, (vj.e_step(gmm.GMM, m, xs)[0], m), (vj.e_step(gmm.GMM, m, xs)[0], m), 0.1
+    ),
     "grid_nodes": lambda xs, key, m, f, g, n: vj.grid_nodes(xs[0] - 9, xs[0] + 9, 3),
     "cubature_nodes": lambda xs, key, m, f, g, n: vj.cubature_nodes(xs[0], np.eye(3)),
     "quadrature_nodes": lambda xs, key, m, f, g, n: vj.quadrature_nodes(xs[0], np.eye(3), 3),
@@ -44,6 +62,7 @@ CALLS = {
     "factors": lambda xs, key, m, f, g, n: (
         lg.log_marginal(f, xs[0]), lg.posterior_moments(f, xs[0]), lg.posterior(f, xs[0], None), lg.impute(f, xs[0]),
         lg.sample(f, key, 3), lg.init(xs, 2), lg.varimax(f.W), lg.pca(xs, 2), lg.als(xs, 2, 3, key),
+        lg.ppca_mle(xs, 2), lg.log_joint(f, xs[0], xs[1, :2]),
     ),
     "factors, m_step": lambda xs, key, m, f, g, n: lg.m_step(f, vj.e_step(lg.PPCA, f, xs)[0]),
     "one Gaussian": lambda xs, key, m, f, g, n: (

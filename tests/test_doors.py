@@ -180,6 +180,12 @@ WRONG = {
         lambda: vj.sample_nodes(KEY, np.zeros(2), np.linalg.cholesky(COVARIANCE).T, 5), "entries above its diagonal"
     ),
     "a mean that is none": (lambda: vj.cubature_nodes([np.nan], [1.0]), "mean is [nan]: expected finite numbers"),
+    "an endless example": (
+        lambda: vj.gaussian.log_prob(vj.gaussian.init(XS), np.array([0, np.inf])), "x is [ 0. inf]: expected finite"
+    ),
+    "an example that no component can have made": (
+        lambda: vj.gmm.responsibilities(vj.gmm.init(XS, 2, KEY), np.full(2, 1e200)), "p(z | x) is [nan nan]: expected"
+    ),
     "an endless deviation": (lambda: vj.sample_nodes(KEY, [0.0], [np.inf], 3), "scale_tril is [inf]: expected finite"),
     "a deviation below zero": (lambda: vj.quadrature_nodes([0.0, 0], [1.0, -1], 3), "expected positive deviations"),
     "a factor of zeros": (lambda: vj.cubature_nodes([0.0, 0], np.tril(np.ones((2, 2)), -1)), "on its diagonal"),

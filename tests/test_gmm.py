@@ -382,12 +382,13 @@ def test_float32_data_far_from_zero_keep_their_digits(fast):
     rng = np.random.default_rng(0)
     xs = (np.concatenate([rng.normal(-3, 1, (18_000, 2)), rng.normal(3, 1, (12_000, 2))]) + 1e4).astype(np.float32)
     start = gmm.init(xs, 2, jax.random.key(0))
-    (near, _), (exact, _) = (
+    (near, heights), (exact, exact_heights) = (
         vj.em(gmm.GMM, s, x, num_steps=30, fast=fast)
         for s, x in ((start, xs), (jax.tree.map(lambda leaf: leaf.astype(float), start), xs.astype(float)))
     )
     assert np.abs(near.mu.astype(float) - exact.mu).max() < 4 * np.spacing(np.float32(1e4))
     assert_close(near.scale_tril, exact.scale_tril, atol=3e-3)
+    assert_close(heights[-1], exact_heights[-1], atol=1e-3)
 
 
 def test_what_is_no_label_has_no_density():

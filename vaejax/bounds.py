@@ -142,6 +142,7 @@ def mean_bound(model, params, xs, key, bound=elbo, num_samples=1, chunk_size=Non
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
     check_key(key, or_none=True)
+    check_weights_of(model, params, xs, key)
     params, key = replicate_like(xs, (params, key))
     return _mean_bound(model, params, jax.tree.map(jnp.asarray, xs), key, bound, int(num_samples), chunk_size)
 
@@ -175,6 +176,7 @@ def log_likelihood(model, params, xs, key, *, num_samples=1000, chunk_size=20):
         raise ValueError(f"num_samples is {num_samples}: expected a multiple of chunk_size, which is {chunk_size}")
     check_key(key, or_none=True)
     check_model_data(model, params, xs)
+    check_weights_of(model, params, xs, key)
     params, key = replicate_like(xs, (params, key))
     num_chunks = 1 if key is None else int(num_samples // chunk_size)
     return _log_likelihood(model, params, jax.tree.map(jnp.asarray, xs), key, num_chunks, int(chunk_size))
@@ -245,6 +247,17 @@ def check_model_data(model, params, xs):
         check_batch(xs)
 
 
+def check_weights_of(model, params, xs, key):
+    """ValueError unless the weights of the first example's nodes add up to one, by a posterior of the user's own.
+
+    What is sharded or prepared, which has a mesh, is not looked at: its first example may lie with another host.
+    """
+    is_ours = getattr(model.posterior, "__module__", "").startswith("vaejax.")
+    if not is_ours and not hasattr(xs, "mesh") and not is_traced(params, xs, key):
+        first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), xs)
+        _check_sum(jax.jit(complete, static_argnames="model")(model, params, first, key).weight)
+
+
 @partial(jax.jit, static_argnames=("model", "bound", "num_samples", "chunk_size"))
 def _mean_bound(model, params, xs, key, bound, num_samples, chunk_size):
     return _score(model, params, drop_padding(xs), key, bound, num_samples, chunk_size).mean()
@@ -313,11 +326,15 @@ def all_pairs(log_joint, params, xs, zs):
 def _on_support(log_joint, params, x, nodes):
     """Which nodes count, and the log weights with zeros elsewhere, so that no gradient meets 0 * inf."""
     _check_shapes(nodes)
-    total = nodes.weight.sum()
-    if not is_traced(total) and not abs(total - 1) < 1e-2:
-        raise ValueError(f"the weights of these nodes add up to {total:.3g}, not to 1: divide them by their sum")
+    _check_sum(nodes.weight)
     used, z = on_support(nodes)
     return used, jnp.where(used, log_weights(log_joint, params, x, nodes._replace(z=z)), 0)
+
+
+def _check_sum(weight):
+    total = weight.sum()
+    if not is_traced(total) and not abs(total - 1) < 1e-2:
+        raise ValueError(f"the weights of these nodes add up to {total:.3g}, not to 1: divide them by their sum")
 
 
 def _check_shapes(nodes):

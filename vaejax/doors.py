@@ -5,8 +5,6 @@ Can it be scored, can it be fitted? The doors that score (`mean_bound`, `log_lik
 looks at data asks the second as well. Values are looked at where they are known: a tracer passes.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,8 +127,7 @@ def check_rows(xs, holes=False):
     if not hasattr(xs, "shape"):
         advice = "pass its .xs" if hasattr(xs, "xs") else "convert with numpy.asarray(xs, 'float32')"
         raise ValueError(f"xs is a {type(xs).__name__}: expected an array (N, D); {advice}")
-    count_examples(xs)
-    if xs.ndim != 2:
+    if np.ndim(xs) != 2:
         raise ValueError(f"xs has shape {xs.shape}: expected (N, D), N examples of D features; see numpy.reshape")
     return check_batch(xs, holes)
 
@@ -190,6 +187,8 @@ def check_example(x, size, name="x"):
         raise ValueError(f"{name} is a {type(x).__name__}: expected an array ({size},); convert with numpy.asarray")
     if x.shape != (size,):
         raise ValueError(f"{name} has shape {x.shape}: expected one example ({size},); vmap over batches")
+    if not is_traced(x) and np.isinf(x).any():
+        raise ValueError(f"{name} is {np.asarray(x)}: expected finite numbers")
 
 
 def blocks(table, size=4096):
@@ -224,13 +223,13 @@ def _check_numbers(leaf):
 
 
 def _count_bad(leaf, holes):
-    """By numpy, part by part, so that nothing is copied; compiled where the data are on an accelerator.
+    """By numpy, part by part, so that nothing is copied; by JAX where the data are on an accelerator.
 
     Squares that add up to a finite number are finite, and that is the fastest pass there is.
     """
     if not (isinstance(leaf, np.ndarray) or is_on_one_cpu(leaf)):
         with jax.ensure_compile_time_eval():  # within jit, a table that is a constant there has values all the same
-            return int(_count_on_device(leaf, holes))
+            return int(_is_bad(jnp, leaf, holes).sum())
     with np.errstate(over="ignore", invalid="ignore"):
         parts = (part for part in blocks(np.asarray(leaf)) if not _has_finite_square(part.ravel()))
         return sum(_is_bad(np, part, holes).sum() for part in parts)
@@ -238,11 +237,6 @@ def _count_bad(leaf, holes):
 
 def _has_finite_square(flat):
     return flat.dtype in (np.float32, np.float64) and np.isfinite(flat @ flat)
-
-
-@partial(jax.jit, static_argnames="holes")
-def _count_on_device(leaf, holes):
-    return _is_bad(jnp, leaf, holes).sum()
 
 
 def _is_bad(numpy, array, holes):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from vaejax.bounds import check_model, check_model_data, complete, elbo
+from vaejax.bounds import check_model, check_model_data, check_weights_of, complete, elbo
 from vaejax.doors import check_count, check_key, check_number, check_table, count_examples, is_mapped, require_concrete
 from vaejax.numerics import chunk_size, count_bytes, full_precision, kahan_add
 from vaejax.sharding import Sharded, replicate_like
@@ -178,6 +178,7 @@ def em(model, params, xs, *, num_steps, key=None, tol=None, fast=True):
         check_number("tol", tol, lambda tol: tol >= 0, "nats per example, at least 0, or None to run all steps")
     if isinstance(xs, Prepared) and not fast:
         raise ValueError("xs are prepared for the fast route: give xs themselves with fast=False")
+    check_weights_of(model, params, xs, key)
     fast = fast and model.fast is not None
     params = _as_precise(own_copy(params), like)
     data = _prepare(model, xs) if fast else xs

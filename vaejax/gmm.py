@@ -65,8 +65,10 @@ def log_prob(params, x):
 
 
 def responsibilities(params, x):
-    """p(z = k | x) for all k: (K,), sums to one. Bishop (2006), (9.13)."""
-    return jax.nn.softmax(log_joints(params, x))
+    """p(z = k | x) for all k: (K,), sums to one. ValueError where all p(x, z) are zero. Bishop (2006), (9.13)."""
+    found = jax.nn.softmax(log_joints(params, x))
+    doors.check_finite("p(z | x)", found)
+    return found
 
 
 def predict(params, x):

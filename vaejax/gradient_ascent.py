@@ -15,12 +15,14 @@ from flax import nnx
 from tqdm import tqdm
 
 from vaejax import doors
-from vaejax.bounds import LatentModel, check_model_data, elbo, mean_bound
+from vaejax.bounds import LatentModel, check_model_data, check_weights_of, elbo, mean_bound
 from vaejax.checkpoints import Checkpoints
 from vaejax.doors import check_batch, check_count, check_key, count_examples, is_mapped, require_concrete
 from vaejax.expectation import check_history, own_copy
 from vaejax.sharding import drop_padding, replicate_like, spread_as
 
+SLOWER = "try a smaller learning rate"
+AT_START = "no step was taken, so look at the objective, where params start, and the data"
 BLOCK = 100  # gradient steps in one compiled call; then the history is looked at
 
 
@@ -92,7 +94,7 @@ def maximize(
         optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ValueError(f"optimizer is {type(optimizer).__name__}: expected one from optax, such as optax.adam(1e-2)")
-    objective = _as_objective(objective, params, data, bound, num_samples)
+    objective = _as_objective(objective, params, data, key, bound, num_samples)
     in_parts = batch_size is not None and is_mapped(data)
     data = data if in_parts else jax.tree.map(jnp.asarray, data)
     key_batches, key_steps = jax.random.split(key)
@@ -141,7 +143,7 @@ def maximize(
             rows, indices = read(batches, count)
             state, values = _gradient_steps(objective, optimizer, state, still, rows, key_steps, indices, done, count)
             values = np.asarray(values)[:count]  # cut on the device, each length would be a program
-            check_history(values, done, "try a smaller learning rate")
+            check_history(values, done, SLOWER if done or np.isfinite(values[0]) else AT_START)
             history.append(values)
             before, done = done, done + count
             bar.update(count)
@@ -233,11 +235,12 @@ def _batch_stream(key, num_examples, batch_size):
         queue = queue[batch_size:]
 
 
-def _as_objective(objective, params, data, bound, num_samples):
+def _as_objective(objective, params, data, key, bound, num_samples):
     """The objective as a function; ValueError where the data will not do for it."""
     check_count("num_samples", num_samples)
     if isinstance(objective, LatentModel):
         check_model_data(objective, params, data)
+        check_weights_of(objective, params, data, key)
         return _bound_of(objective, bound, int(num_samples))
     if bound is not elbo or num_samples != 1:
         raise ValueError("bound and num_samples are for a LatentModel; this objective is a function: leave them out")
@@ -259,7 +262,7 @@ def _check_objective(objective, params, data, key, batch_size):
 
 def _check_finite(params, step):
     if not all(np.isfinite(leaf).all() for leaf in map(np.asarray, jax.tree.leaves(params))):
-        raise FloatingPointError(f"a parameter became NaN or infinite by step {step - 1}: try a smaller learning rate")
+        raise FloatingPointError(f"a parameter became NaN or infinite by step {step - 1}: {SLOWER}")
 
 
 def _is_watched():

@@ -47,7 +47,7 @@ def expect(f, nodes):
     used, z = on_support(nodes)
 
     def average(values):
-        counted = jnp.where(_beside(used, values), values, 0)
+        counted = jnp.where(_across(used, values), values, 0)
         return jnp.tensordot(nodes.weight, counted, 1, precision="highest")
 
     return jax.tree.map(average, jax.vmap(f)(z))
@@ -62,7 +62,7 @@ def on_support(nodes):
     check_nodes("whoever made these nodes", nodes)
     used = nodes.weight != 0  # NaN counts, so that what went wrong is seen
     first, z = used.argmax(), jax.tree.map(jnp.asarray, nodes.z)  # numpy's take no index that is traced
-    return used, jax.tree.map(lambda leaf: jnp.where(_beside(used, leaf), leaf, leaf[first][None]), z)
+    return used, jax.tree.map(lambda leaf: jnp.where(_across(used, leaf), leaf, leaf[first][None]), z)
 
 
 def bind(nodes, f, key=None):
@@ -264,7 +264,7 @@ def _gaussian_nodes(mean, scale_tril, standard, weight):
     return Nodes(z=z, weight=weight, log_q=log_standard - log_det_tril(scale_tril))
 
 
-def _beside(used, values):
+def _across(used, values):
     """`used` (S,) with as many axes as `values` (S, ...), to select among them."""
     return used.reshape(-1, *[1] * (values.ndim - 1))
 
