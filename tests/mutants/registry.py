@@ -201,7 +201,7 @@ GMM = (
     one("mixture-off-the-simplex", "gmm", "Weights that do not sum to one are taken as they are.",
         "log_pi = jax.nn.log_softmax(params.log_pi)", "log_pi = params.log_pi"),
     one("responsibilities-unnormalised", "gmm", "Joint probabilities are taken for posterior ones.",
-        "return jax.nn.softmax(log_joints(params, x))", "return jnp.exp(log_joints(params, x))"),
+        "found = jax.nn.softmax(log_joints(params, x))", "found = jnp.exp(log_joints(params, x))"),
     one("posterior-unnormalised", "gmm", "The E-step does not divide by p(x).",
         "enumerate_nodes(jax.nn.log_softmax(log_joints(params, x)))", "enumerate_nodes(log_joints(params, x))"),
     one("predict-least", "gmm", "The least probable label.",

@@ -23,7 +23,7 @@ SHA256 = {
     "bfi.csv": "0e710d303f5d03dcb2c0ce90660d15d3a17a43ac568395570ad8878d2057ff9b",
     "digits.npz": "d8a100a2030b18ea11b6cc37ebab6f4e4a3edb98f0923f4fc5f7c5d65c8db9e7",
     "fashion.npz": "ab8196bce575a80bc973d245deeea762d2bb4f8dd59bd3525e55d79881edad3f",
-    "digits_vae.npz": "b83281261df7485ed4d07429d959062724704448637f3eea7a6c959a7e22a7b7",
+    "digits_vae.npz": "9161b62b738460f58b38387dace4857811f2807b753b04dfad1f10a4da9be524",
 }
 
 CLOTHES = "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
