@@ -24,7 +24,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds fairness backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: has-npm help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds fairness backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,7 +48,7 @@ test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice
 	@$(find-chromium)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/lab.py
 
-site: .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
+site: has-npm .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
 	@.venv-site/bin/python docs/build.py
 
 plates: .venv/ready ## compute anew the data of the pictures on the site that one plays with
@@ -62,7 +62,7 @@ test-site: site .venv/ready ## look at every page of it in a browser, and compar
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
 
-slides: .venv/ready ## write a deck of slides for each chapter to classroom/slides
+slides: has-npm .venv/ready ## write a deck of slides for each chapter to classroom/slides
 	@$(BIN)/python docs/slides.py
 
 figures: .venv/ready ## write the chapters' pictures with captions and alt texts to classroom/figures
@@ -132,6 +132,10 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 clean: ## remove what was built and installed here
 	rm -rf .venv .venv-* .coverage* build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
+
+has-npm: # before minutes of pip
+	@test -d build/npm || command -v npm > /dev/null || { \
+	  echo "This needs npm, once: install Node.js (on Debian, as root: apt install npm) and run make again."; exit 1; }
 
 .venv/ready: requirements.txt constraints.txt pyproject.toml
 	$(may-install)
