@@ -14,6 +14,8 @@ export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry
 # JupyterLab as a reader needs it: a page of text is shown set, not as source, and no question about news.
 LAB_SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, \
   "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+# A notebook that is named alone opens in the browser, but is not in the address that is printed where there is none.
+ON_THE_MAP := --ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_map.ipynb
 
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
@@ -33,7 +35,7 @@ lab: .venv/ready ## open the chapters in JupyterLab
 	@mkdir -p .venv/share/jupyter/lab/settings
 	@echo '$(LAB_SETTINGS)' > .venv/share/jupyter/lab/settings/overrides.json
 	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
-	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
+	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) $(ON_THE_MAP)
 
 test: .venv/ready-dev ## run every chapter as a test, and the tests of the module
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile

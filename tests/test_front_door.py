@@ -117,7 +117,8 @@ def test_the_first_run_shows_what_it_does_and_how_long_that_takes(tmp_path, seco
     steps = re.findall(r"(?m)^(\d) of 3: (.*)$", found.stdout)
     assert found.returncode == 0 and (tmp_path / ".venv" / "ready").exists(), found
     assert [number for number, _ in steps] == ["1", "2", "3"] and left in steps[2][1], found.stdout
-    assert re.search(r"^lab .*chapters/00_map\.ipynb$", found.stdout.splitlines()[-1]), found.stdout
+    opened = re.search(r"^lab .*root_dir=(\S+) --LabApp\.default_url=/lab/tree/(\S+)$", found.stdout.splitlines()[-1])
+    assert (ROOT / opened[1] / opened[2]).samefile(ROOT / "chapters" / "00_map.ipynb")
     settings = json.loads((tmp_path / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
     assert settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"] == {"markdown": "Markdown Preview"}
 
