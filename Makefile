@@ -14,6 +14,8 @@ export PYTHONWARNINGS := ignore:Error reading persistent compilation cache entry
 # JupyterLab as a reader needs it: a page of text is shown set, not as source, and no question about news.
 LAB_SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, \
   "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+# A notebook that is named alone opens in the browser, but is not in the address that is printed where there is none.
+ON_THE_MAP := --ServerApp.root_dir=chapters --LabApp.default_url=/lab/tree/00_map.ipynb
 
 KERNEL_TESTS := $(foreach kernel,densities nodes bounds expectation fit gaussian gmm linear_gaussian vae,tests/test_$(kernel).py)
 
@@ -24,7 +26,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { 
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds fairness backends mutants mutants-general bench bench-quick reproduce data clean
+.PHONY: has-npm help lab test test-long test-all test-lab site plates test-site slides figures assignments handout quiz grade chapters random-use lock coverage sharpness seeds fairness backends mutants mutants-general bench bench-quick reproduce data clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,7 +35,7 @@ lab: .venv/ready ## open the chapters in JupyterLab
 	@mkdir -p .venv/share/jupyter/lab/settings
 	@echo '$(LAB_SETTINGS)' > .venv/share/jupyter/lab/settings/overrides.json
 	@echo "Opening JupyterLab on the map of the book (stop it with Ctrl-C)"
-	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) chapters/00_map.ipynb
+	@$(BIN)/jupyter lab --log-level WARN $(if $(filter 0,$(shell id -u)),--allow-root) $(ON_THE_MAP)
 
 test: .venv/ready-dev ## run every chapter as a test, and the tests of the module
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
@@ -48,7 +50,7 @@ test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice
 	@$(find-chromium)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/lab.py
 
-site: .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
+site: has-npm .venv-site/ready ## build the site from the stored notebooks, to be read in a browser without a network
 	@.venv-site/bin/python docs/build.py
 
 plates: .venv/ready ## compute anew the data of the pictures on the site that one plays with
@@ -62,7 +64,7 @@ test-site: site .venv/ready ## look at every page of it in a browser, and compar
 assignments: .venv/ready-teaching ## write the students' problem sets to classroom/release
 	@JAX_PLATFORMS=cpu $(BIN)/python tests/grader/classroom.py release
 
-slides: .venv/ready ## write a deck of slides for each chapter to classroom/slides
+slides: has-npm .venv/ready ## write a deck of slides for each chapter to classroom/slides
 	@$(BIN)/python docs/slides.py
 
 figures: .venv/ready ## write the chapters' pictures with captions and alt texts to classroom/figures
@@ -132,6 +134,10 @@ data: .venv/ready-dev ## rebuild the data files from published packages
 clean: ## remove what was built and installed here
 	rm -rf .venv .venv-* .coverage* build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.egg-info' | xargs rm -rf
+
+has-npm: # before minutes of pip
+	@test -d build/npm || command -v npm > /dev/null || { \
+	  echo "This needs npm, once: install Node.js (on Debian, as root: apt install npm) and run make again."; exit 1; }
 
 .venv/ready: requirements.txt constraints.txt pyproject.toml
 	$(may-install)

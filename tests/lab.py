@@ -25,6 +25,7 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},  # all cells in the page
 }
+ON_THE_MAP = re.search(r"(?m)^ON_THE_MAP := (.*)$", (ROOT / "Makefile").read_text())[1].split()
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -57,8 +58,9 @@ FIGURES = """() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map(c
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a copy of the chapters, without their outputs: the folder, and its address."""
-    state, folder = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("lab") / "Bücher und Übungen"
+    """JupyterLab, as `make lab` starts it, on a copy of the chapters without their outputs: its folder and address."""
+    state = tmp_path_factory.mktemp("Bücher und Übungen")
+    folder = state / "chapters"
     shutil.copytree(ROOT / "chapters", folder, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for name in CHAPTERS:
         notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
@@ -73,9 +75,11 @@ def lab(tmp_path_factory):
     where = {"CONFIG": "config", "RUNTIME": "runtime", "DATA": "data"}
     env = os.environ | {f"JUPYTER_{kind}_DIR": str(state / path) for kind, path in where.items()}
     env |= {f"JUPYTERLAB_{kind.upper()}_DIR": str(state / kind) for kind in ("settings", "workspaces")}
-    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", f"--ServerApp.root_dir={folder}"]
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", *ON_THE_MAP]
     with open(state / "log", "wb") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log, cwd=state
+        )
     try:
         yield folder, address(state, server)
     finally:
@@ -186,6 +190,17 @@ def assert_right(chapter, notebook):
     assert not chapter.page.evaluate(NOT_RENDERED)
     text = "".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
     assert chapter.page.locator("mjx-container").count() >= len(re.findall(r"\$\$.+?\$\$", text, re.DOTALL))
+
+
+def test_the_printed_address_opens_the_map(lab, browser):
+    """Where no browser is found, a reader copies it."""
+    folder, (url, token) = lab
+    printed = re.findall(rf"{url}lab\S+", (folder.parent / "log").read_text())[-1]
+    page = browser.new_page()
+    page.goto(printed)
+    page.wait_for_selector('.jp-mod-current:has-text("00_map.ipynb")', timeout=120_000)
+    page.wait_for_selector('.jp-Notebook h1:has-text("The map")', timeout=120_000)
+    page.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -44,7 +44,7 @@ def make(folder, target, *settings, **options):
         (folder / name).touch()
     mode = folder.stat().st_mode
     folder.chmod(options.pop("mode", mode))
-    command = ["make", "--no-print-directory", target, *settings]
+    command = [shutil.which("make"), "--no-print-directory", target, *settings]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, **options)
     folder.chmod(mode)
     return found
@@ -64,7 +64,7 @@ def pretending(folder, **programs):
 def test_what_a_newcomer_meets_is_told_in_a_sentence(tmp_path, target, name, script, said):
     folder = tmp_path / "a folder"
     folder.mkdir()
-    found = make(folder, target, env=pretending(tmp_path / "programs", **{name: script}))
+    found = make(folder, target, env=pretending(tmp_path / "programs", **{"npm": "exit 0", name: script}))
     assert found.returncode and said in "".join(found.stdout.splitlines()[-2:]), found  # and nothing after it
     assert "Traceback" not in found.stderr and not list(folder.glob(".venv*/ready"))
 
@@ -72,6 +72,30 @@ def test_what_a_newcomer_meets_is_told_in_a_sentence(tmp_path, target, name, scr
 @needs_make
 def test_a_python_that_is_not_there_is_told(tmp_path):
     assert "but 'python3.99' is not there." in make(tmp_path, "lab", "PYTHON=python3.99").stdout
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["site", "slides"])
+def test_where_npm_is_missing_it_is_told_before_pip_takes_its_minutes(tmp_path, target):
+    found = make(tmp_path, target, env=os.environ | {"PATH": str(tmp_path)})
+    assert found.returncode and found.stdout.startswith("This needs npm, once: install Node.js"), found
+    assert not list(tmp_path.glob(".venv*"))
+
+
+@pytest.mark.parametrize(
+    "script, said, unsaid",
+    [
+        ("echo npm error code ECONNREFUSED >&2; exit 1", "(ECONNREFUSED): this machine has no network, or", "error"),
+        ("echo npm error code EAI_AGAIN >&2; exit 1", "(EAI_AGAIN): this machine has no network, or", "error"),
+        ("exec sleep 60", "(no answer in 1 seconds): this machine has no network, or", "Traceback"),
+        ("echo npm error code E404 >&2; exit 1", "npm could not fetch nothing@1.0: npm error code E404", "network"),
+    ],
+)
+def test_what_npm_could_not_fetch_is_told_in_a_sentence(tmp_path, script, said, unsaid):
+    program = "import npm; npm.LIMIT = 1; npm.take('nothing@1.0', 'file')"
+    env = pretending(tmp_path / "programs", npm=script) | {"PYTHONPATH": str(ROOT / "docs")}
+    found = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=30)
+    assert found.returncode == 1 and said in found.stderr and unsaid not in found.stderr, found
 
 
 @needs_make
@@ -93,7 +117,8 @@ def test_the_first_run_shows_what_it_does_and_how_long_that_takes(tmp_path, seco
     steps = re.findall(r"(?m)^(\d) of 3: (.*)$", found.stdout)
     assert found.returncode == 0 and (tmp_path / ".venv" / "ready").exists(), found
     assert [number for number, _ in steps] == ["1", "2", "3"] and left in steps[2][1], found.stdout
-    assert re.search(r"^lab .*chapters/00_map\.ipynb$", found.stdout.splitlines()[-1]), found.stdout
+    opened = re.search(r"^lab .*root_dir=(\S+) --LabApp\.default_url=/lab/tree/(\S+)$", found.stdout.splitlines()[-1])
+    assert (ROOT / opened[1] / opened[2]).samefile(ROOT / "chapters" / "00_map.ipynb")
     settings = json.loads((tmp_path / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
     assert settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"] == {"markdown": "Markdown Preview"}
 
