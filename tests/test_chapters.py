@@ -117,13 +117,35 @@ def test_every_cell_is_stored_as_executed_in_order(path):
 
 @each_notebook
 def test_no_wrapped_line_begins_like_a_list(path):
+    for cell in read(path).cells:
+        assert cell.cell_type != "markdown" or not wrapped_like_a_list(cell.source), cell.id
+
+
+PAGES = [
+    page
+    for folder in (".", "chapters", "data", "docs", "tests", "tests/mutants")
+    for page in ROOT.glob(f"{folder}/*.md")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_wrapped_line_of_a_page_begins_like_a_list(page):
+    assert not wrapped_like_a_list(re.sub(r"(?ms)^```.*?^```", "", page.read_text()))
+
+
+def test_a_wrapped_line_is_found():
+    assert wrapped_like_a_list("chapter\n1. What it guarantees") == ["1. What it guarantees"]
+    assert not wrapped_like_a_list("These:\n- one,\n  and more\n- two")
+
+
+def wrapped_like_a_list(text):
     """JupyterLab lets a paragraph go on there; others begin a list, and leave the formula that was cut as text."""
     marker = re.compile(r"\s*([-*+]|\d+[.)])\s")
-    for cell in read(path).cells:
-        lines = cell.source.splitlines() if cell.cell_type == "markdown" else []
-        for before, line in itertools.pairwise(lines):
-            in_text = before.strip() and not marker.match(before) and not before.startswith(("|", "#", "  "))
-            assert not (in_text and not before.endswith(":") and marker.match(line)), f"{cell.id}: {line}"
+
+    def is_text(line):
+        return line.strip() and not marker.match(line) and not line.startswith(("|", "#", "  ")) and line[-1] != ":"
+
+    return [line for before, line in itertools.pairwise(text.splitlines()) if is_text(before) and marker.match(line)]
 
 
 @each_notebook

@@ -128,8 +128,8 @@ HEAD = """# Classic mistakes, and who notices
 
 Written by `make mutants`. Each row is a mistake that somebody has made, put into a copy of `vaejax`. The third column
 is the first unit test that fails, the fourth the first cell of a chapter. {tests} of the {tried} that were shown to
-the unit tests are noticed by them, {short} by `make test` alone; of {seen} that were shown to the chapters, they notice
-{chapters}. {total} are registered.
+the unit tests are noticed by them, {short} by `make test` alone; the chapters notice {chapters} of the {seen} that were
+shown to them. Registered are {total}.
 
 Is your own program wrong? Find the sentence that could be yours, and copy the check that found it. Or start from what
 you see: each name leads to its symptom in the [clinic](../../chapters/clinic.md).
