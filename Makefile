@@ -44,7 +44,7 @@ test-long: .venv/ready-dev ## the other notebooks, and what takes longer: killed
 	@JAX_PLATFORMS=cpu VAEJAX_FLOAT32=1 $(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 2 --dist loadfile $(KERNEL_TESTS)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m long -n auto --maxprocesses 2 --dist loadfile
 
-test-all: test test-long ## both, as CI does
+test-all: test test-long ## both
 
 test-lab: .venv/ready-lab ## run every chapter in JupyterLab in a browser: twice, after a restart, interrupted (long)
 	@$(find-chromium)
