@@ -140,9 +140,12 @@ has-npm: # before minutes of pip
 	  echo "This needs npm, once: install Node.js (on Debian, as root: apt install npm) and run make again."; exit 1; }
 
 .venv/ready: requirements.txt constraints.txt pyproject.toml
+	@machine=$$($(PYTHON) -c 'import platform; print(platform.machine())' 2> /dev/null || uname -m); \
+	test "$$(uname -s) $$machine" != "Darwin x86_64" || { \
+	  echo "JAX is no longer built for Macs with Intel processors, nor for a Python made for them ($(PYTHON) is one):"; \
+	  echo "on a newer Mac name one for arm64, make $(MAKECMDGOALS) PYTHON=...; else read the book in Colab, see docs/INSTALL.md."; \
+	  exit 1; }
 	$(may-install)
-	@test "$$(uname -sm)" != "Darwin x86_64" || { \
-	  echo "JAX is no longer built for Macs with Intel processors: read the book in Colab, see docs/INSTALL.md."; exit 1; }
 	$(call has-room,2000)
 	@echo "Setting up vaejax in .venv, once: about 1.5 GB, and two to five minutes"
 	@echo "1 of 3: a Python of its own"
@@ -178,14 +181,17 @@ has-npm: # before minutes of pip
 	@touch $@
 
 .venv-bench/ready: requirements.txt requirements-bench.txt pyproject.toml
+	$(may-install)
+	$(call has-room,8000)
 	@echo "Installing the peers, with PyTorch several GB"
-	@$(PYTHON) -m venv .venv-bench
+	$(call make-venv,.venv-bench)
 	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install -r requirements.txt -r requirements-bench.txt -e . \
 	  || { $(no-install); }
 	@touch $@
 
 .venv-mutants/ready: requirements-mutants.txt
-	@$(PYTHON) -m venv .venv-mutants
+	$(may-install)
+	$(call make-venv,.venv-mutants)
 	@.venv-mutants/bin/python -m pip --disable-pip-version-check -qq install -r requirements-mutants.txt || { $(no-install); }
 	@touch $@
 
@@ -208,6 +214,6 @@ define make-venv
 endef
 
 define no-install
-echo "Could not install the requirements; pip says why above. If it could not connect, this machine has no network:"; \
-echo "connect it (or point pip at a package index it can reach) and run make again."; exit 1
+echo "Could not install the requirements; pip says why above. If no space was left, free some."; \
+echo "If it could not connect, this machine has no network: connect it (or point pip at a package index it can reach) and run make again."; exit 1
 endef

@@ -24,8 +24,11 @@ LOST = (  # whatever is asked of the new Python, or of its JupyterLab, is printe
     "chmod +x python; cp python jupyter; }"
 )
 FULL = r"printf 'head\ndisk 1 1 512000 1 /\n'"
+MAC = "test $1 = -s && echo Darwin || echo x86_64"
 PRETENDS = [  # what is asked for, a program that is found first, and what is said then
-    ("lab", "uname", "echo Darwin x86_64", "no longer built for Macs with Intel"),
+    ("lab", "uname", MAC, "no longer built for Macs with Intel"),
+    ("bench", "df", FULL, "The disk has 512 MB left, and this needs 8000"),
+    ("bench", "python3", OLD, "vaejax needs Python 3.11 or newer, but 'python3' is Python 3.10.9"),
     ("lab", "df", FULL, "The disk has 512 MB left, and this needs 2000"),
     ("site", "df", FULL, "The disk has 512 MB left, and this needs 700"),
     ("lab", "python3", OLD, "vaejax needs Python 3.11 or newer, but 'python3' is Python 3.10.9"),
@@ -38,9 +41,27 @@ PRETENDS = [  # what is asked for, a program that is found first, and what is sa
 ]
 
 
+@needs_make
+@pytest.mark.parametrize(
+    "system, machine, told", [("Darwin", "x86_64", True), ("Darwin", "arm64", False), ("Linux", "x86_64", False)]
+)
+def test_a_mac_is_judged_by_its_python_and_before_the_version(tmp_path, system, machine, told):
+    """A terminal under Rosetta calls a newer Mac x86_64, and an old Anaconda runs there."""
+    python = f"case $2 in *machine*) echo {machine};; *version_info*) exit 1;; *) echo Python 3.10.9;; esac"
+    programs = {"uname": f"test $1 = -s && echo {system} || echo x86_64", "python3": python}
+    found = make(tmp_path, "lab", env=pretending(tmp_path / "programs", **programs))
+    assert ("Intel" in found.stdout) == told and ("needs Python 3.11" in found.stdout) != told, found
+
+
 def make(folder, target, *settings, **options):
     shutil.copy(ROOT / "Makefile", folder)
-    for name in ("requirements.txt", "requirements-site.txt", "constraints.txt", "pyproject.toml"):
+    for name in (
+        "requirements.txt",
+        "requirements-site.txt",
+        "requirements-bench.txt",
+        "constraints.txt",
+        "pyproject.toml",
+    ):
         (folder / name).touch()
     mode = folder.stat().st_mode
     folder.chmod(options.pop("mode", mode))
