@@ -125,7 +125,9 @@ SYMPTOMS = (
     Symptom(
         "Results are less random than they should be",
         "Evaluate the same bound with two keys, and two examples with one key: which numbers move together? No key may "
-        "be used twice.",
+        "be used twice. If all pictures look alike and the keys are right, look at the KL of each latent: where it is "
+        "near zero nothing was learnt there, and that can be the optimum ([chapter 6, cell "
+        "`collapse`](06_vae.ipynb#cell-id=collapse)).",
         ("02_em_gaussian_mixture", "sampled"),
         "one-key-for-all em-key-used-twice examples-share-a-key step-key-used-twice sample-one-draw key-used-twice "
         "chunks-share-a-key chunks-share-noise devices-share-noise",
