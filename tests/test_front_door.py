@@ -134,13 +134,15 @@ def test_the_first_run_shows_what_it_does_and_how_long_that_takes(tmp_path, seco
     """The second step lasts so many seconds here, by a clock that moves at each look; the third takes twice as long."""
     clock = f'cat "$0.now" 2> /dev/null || echo 100; echo {100 + seconds} > "$0.now"'
     env = pretending(tmp_path / "programs", python3=LOST.replace("exit 1", "exit 0"), date=clock)
-    found = make(tmp_path, "lab", env=env)
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    found = make(folder, "lab", env=env)
     steps = re.findall(r"(?m)^(\d) of 3: (.*)$", found.stdout)
-    assert found.returncode == 0 and (tmp_path / ".venv" / "ready").exists(), found
+    assert found.returncode == 0 and (folder / ".venv" / "ready").exists(), found
     assert [number for number, _ in steps] == ["1", "2", "3"] and left in steps[2][1], found.stdout
     opened = re.search(r"^lab .*root_dir=(\S+) --LabApp\.default_url=/lab/tree/(\S+)$", found.stdout.splitlines()[-1])
     assert (ROOT / opened[1] / opened[2]).samefile(ROOT / "chapters" / "00_map.ipynb")
-    settings = json.loads((tmp_path / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
+    settings = json.loads((folder / ".venv/share/jupyter/lab/settings/overrides.json").read_text())
     assert settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"] == {"markdown": "Markdown Preview"}
 
 
