@@ -145,7 +145,7 @@ def lines_of_code(path):
 
 
 def test_the_kernels_stay_small_enough_to_read():
-    assert sum(map(lines_of_code, KERNELS)) <= 1943
+    assert sum(map(lines_of_code, KERNELS)) <= 1944
 
 
 KERNELS = sorted((ROOT / "vaejax").glob("*.py"))

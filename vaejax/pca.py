@@ -230,7 +230,8 @@ def _als(xs, num_latents, num_steps, key):
 def _check(xs, num_latents):
     check_table(xs)
     check_count("num_latents", num_latents)
-    doors.check_fittable(xs)
+    if len(xs) < 2:
+        raise ValueError(f"xs has shape {np.shape(xs)}: expected (N, D) with at least two examples")
     if num_latents > min(xs.shape):
         raise ValueError(f"num_latents is {num_latents}, but xs {xs.shape} spans at most {min(xs.shape)} dimensions")
 
