@@ -142,7 +142,7 @@ has-npm: # before minutes of pip
 .venv/ready: requirements.txt constraints.txt pyproject.toml
 	@machine=$$($(PYTHON) -c 'import platform; print(platform.machine())' 2> /dev/null || uname -m); \
 	test "$$(uname -s) $$machine" != "Darwin x86_64" || { \
-	  echo "JAX is no longer built for Macs with Intel processors, nor for a Python made for them ($(PYTHON) is one):"; \
+	  echo "JAX is no longer built for Macs with Intel processors, nor for a Python made for them:"; \
 	  echo "on a newer Mac name one for arm64, make $(MAKECMDGOALS) PYTHON=...; else read the book in Colab, see docs/INSTALL.md."; \
 	  exit 1; }
 	$(may-install)

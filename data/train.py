@@ -6,7 +6,7 @@ Two VAEs with two hidden layers of 200 units on either side: "map" with two late
 60,000 digits that MNIST gives for training without the 1,000 that `data.load("digits")` keeps for testing, which are
 found among them byte by byte. Each time a digit is looked at, its pixels are drawn anew as black or white with their
 grey values as probabilities. "map" climbs by Adam with batches of 100. "many" climbs by Muon with batches of 400, its
-biases by Adam: 0.6 nats better than by Adam alone, while "map" gains nothing from Muon (what Muon is, says
+biases by Adam: 0.6 nats better than 400 epochs of Adam, while "map" gains nothing from Muon (what Muon is, says
 tests/benchmarks/reproduction.md). Rates rise in a thousand steps and fall as a cosine to zero.
 Prints the SHA-256 of the file, and the log likelihood of the 1,000 test digits with its standard error.
 """

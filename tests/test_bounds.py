@@ -534,6 +534,7 @@ def test_a_posterior_of_ones_own_that_counts_thrice_is_told_at_every_door(door, 
         nodes = gmm.posterior(params, x, key)
         return nodes._replace(weight=(3 if thrice else 1) * nodes.weight)
 
+    posterior.__module__ = None  # as of what exec defines
     xs = np.random.default_rng(0).normal(size=(50, 2))
     model = gmm.GMM._replace(posterior=posterior, fast=None)
     params, key = gmm.init(xs, 2, jax.random.key(0)), jax.random.key(1)

@@ -134,7 +134,8 @@ def mean_bound(model, params, xs, key, bound=elbo, num_samples=1, chunk_size=Non
         () nats per example.
 
     Raises:
-        ValueError: a bad count; or from `model.check`, or from `check_batch` where the model has none.
+        ValueError: a bad count; weights of the posterior that do not add up to one; or from `model.check`, or from
+            `check_batch` where the model has none.
     """
     check_model_data(model, params, xs)
     check_count("num_samples", num_samples)
@@ -252,7 +253,7 @@ def check_weights_of(model, params, xs, key):
 
     What is sharded or prepared, which has a mesh, is not looked at: its first example may lie with another host.
     """
-    is_ours = getattr(model.posterior, "__module__", "").startswith("vaejax.")
+    is_ours = (getattr(model.posterior, "__module__", None) or "").startswith("vaejax.")
     if not is_ours and not hasattr(xs, "mesh") and not is_traced(params, xs, key):
         first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), xs)
         _check_sum(jax.jit(complete, static_argnames="model")(model, params, first, key).weight)
