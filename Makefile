@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq --retries 2
 
 # Compiled kernels are kept from run to run; chapters and tests run on the CPU, where stored outputs come from.
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.venv/jax-cache
@@ -91,7 +90,7 @@ lock: ## look up the newest versions of what the requirements bring along, and w
 	$(call make-venv,.venv-lock)
 	@cat requirements.txt requirements-dev.txt requirements-teaching.txt requirements-lab.txt \
 	  | grep -v '^-c' > .venv-lock/requirements.txt
-	@.venv-lock/bin/python -m pip --disable-pip-version-check -qq install -r .venv-lock/requirements.txt || { $(no-install); }
+	@$(call pip-install,.venv-lock,-r .venv-lock/requirements.txt)
 	@{ grep '^#' constraints.txt; .venv-lock/bin/python -m pip freeze --exclude setuptools; } > .venv-lock/constraints.txt
 	@mv .venv-lock/constraints.txt . && rm -rf .venv-lock
 
@@ -151,25 +150,25 @@ has-npm: # before minutes of pip
 	@echo "1 of 3: a Python of its own"
 	$(call make-venv,.venv)
 	@echo "2 of 3: JAX and Flax, which compute (one to three minutes)"
-	@start=$$(date +%s); $(PIP) install -c constraints.txt $$(grep -E '^(jax|flax)' requirements.txt) || { $(no-install); }; \
+	@start=$$(date +%s); $(call pip-install,.venv,-c constraints.txt $$(grep -E '^(jax|flax)' requirements.txt)); \
 	left=$$((($$(date +%s) - start) / 30 + 1)); \
 	echo "3 of 3: Jupyter and all else ($$left minute$$(test $$left = 1 || echo s) left, at the pace of step 2)"; \
-	$(PIP) install -r requirements.txt -e . || { $(no-install); }
+	$(call pip-install,.venv,-r requirements.txt -e .)
 	@echo "Done. To undo it, delete .venv"
 	@touch $@
 
 .venv/ready-teaching: .venv/ready requirements-teaching.txt
 	@echo "Installing nbgrader"
-	@$(PIP) install -r requirements.txt -r requirements-teaching.txt || { $(no-install); }
+	@$(call pip-install,.venv,-r requirements.txt -r requirements-teaching.txt)
 	@touch $@
 
 .venv/ready-dev: .venv/ready requirements-dev.txt requirements-teaching.txt
 	@echo "Installing what the tests need"
-	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-teaching.txt || { $(no-install); }
+	@$(call pip-install,.venv,-r requirements.txt -r requirements-dev.txt -r requirements-teaching.txt)
 	@touch $@
 
 .venv/ready-lab: .venv/ready-dev requirements-lab.txt
-	@$(PIP) install -r requirements.txt -r requirements-dev.txt -r requirements-lab.txt || { $(no-install); }
+	@$(call pip-install,.venv,-r requirements.txt -r requirements-dev.txt -r requirements-lab.txt)
 	@touch $@
 
 .venv-site/ready: requirements-site.txt
@@ -177,7 +176,7 @@ has-npm: # before minutes of pip
 	$(call has-room,700)
 	@echo "Installing what the site needs in .venv-site, once: about 0.5 GB, and one or two minutes"
 	$(call make-venv,.venv-site)
-	@.venv-site/bin/python -m pip --disable-pip-version-check -qq --retries 2 install -r requirements-site.txt || { $(no-install); }
+	@$(call pip-install,.venv-site,-r requirements-site.txt)
 	@touch $@
 
 .venv-bench/ready: requirements.txt requirements-bench.txt pyproject.toml
@@ -185,14 +184,13 @@ has-npm: # before minutes of pip
 	$(call has-room,8000)
 	@echo "Installing the peers, with PyTorch several GB"
 	$(call make-venv,.venv-bench)
-	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install -r requirements.txt -r requirements-bench.txt -e . \
-	  || { $(no-install); }
+	@$(call pip-install,.venv-bench,-r requirements.txt -r requirements-bench.txt -e .)
 	@touch $@
 
 .venv-mutants/ready: requirements-mutants.txt
 	$(may-install)
 	$(call make-venv,.venv-mutants)
-	@.venv-mutants/bin/python -m pip --disable-pip-version-check -qq install -r requirements-mutants.txt || { $(no-install); }
+	@$(call pip-install,.venv-mutants,-r requirements-mutants.txt)
 	@touch $@
 
 define may-install
@@ -213,7 +211,11 @@ define make-venv
 	  echo "Could not make $(1): this Python lacks venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
 endef
 
-define no-install
-echo "Could not install the requirements; pip says why above. If no space was left, free some."; \
-echo "If it could not connect, this machine has no network: connect it (or point pip at a package index it can reach) and run make again."; exit 1
+# what pip says is kept back, and shown where no sentence of ours can stand for it
+define pip-install
+said=$$($(1)/bin/python -m pip --disable-pip-version-check -qq --retries 2 install $(2) 2>&1) || { case "$$said" in \
+  *"No space left"*) echo "The disk is full: free some of it, and run make again.";; \
+  *"connection broken"* | *"from versions: none"*) echo "This machine reaches no package index: connect it to the network \
+(or point pip at an index that it can reach), and run make again.";; \
+  *) echo "$$said"; echo "Could not install the requirements; pip says why above.";; esac; exit 1; }
 endef

@@ -45,7 +45,7 @@ def main(rank, port, table, out, num_steps=20):
     noted = np.load(table, mmap_mode="r").view(Noted)
     data = vj.shard(noted)
     print("placed", flush=True)
-    arrays = fits(data, np.load(table, mmap_mode="r")[:50], int(num_steps), Path(out).parent / "checkpoints")
+    arrays = fits(data, np.load(table)[::2], int(num_steps), Path(out).parent / "checkpoints")
     np.savez(out, *arrays, read=np.array(noted.read))
 
 

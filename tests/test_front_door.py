@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import jax
+import matplotlib.pyplot
 import nbformat
 import numpy as np
 import pytest
@@ -36,8 +37,6 @@ PRETENDS = [  # what is asked for, a program that is found first, and what is sa
     ("site", "python3", OLD, "vaejax needs Python 3.11 or newer, but 'python3' is Python 3.10.9"),
     ("lab", "python3", BARE, "this Python lacks venv"),
     ("site", "python3", BARE, "this Python lacks venv"),
-    ("lab", "python3", LOST, "If it could not connect, this machine has no network"),
-    ("site", "python3", LOST, "If it could not connect, this machine has no network"),
 ]
 
 
@@ -88,6 +87,24 @@ def test_what_a_newcomer_meets_is_told_in_a_sentence(tmp_path, target, name, scr
     found = make(folder, target, env=pretending(tmp_path / "programs", **{"npm": "exit 0", name: script}))
     assert found.returncode and said in "".join(found.stdout.splitlines()[-2:]), found  # and nothing after it
     assert "Traceback" not in found.stderr and not list(folder.glob(".venv*/ready"))
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["lab", "site"])
+@pytest.mark.parametrize(
+    "pip, said",
+    [
+        ("WARNING: Retrying after connection broken by NewConnectionError", "This machine reaches no package index"),
+        ("ERROR: Could not find a version of jax, from versions: none", "This machine reaches no package index"),
+        ("ERROR: [Errno 28] No space left on device", "The disk is full: free some of it"),
+        ("ERROR: a hash differs", "ERROR: a hash differs\nCould not install the requirements; pip says why above."),
+    ],
+)
+def test_why_pip_failed_is_a_sentence_and_its_own_words_only_where_none_will_do(tmp_path, target, pip, said):
+    programs = {"npm": "exit 0", "python3": LOST.replace(r"\$*", pip)}
+    found = make(tmp_path, target, env=pretending(tmp_path / "programs", **programs))
+    _, told = re.split(r"2 of 3: .*\n|Installing what .*\n", found.stdout)
+    assert found.returncode and told.startswith(said) and told.count("\n") == said.count("\n") + 1, found
 
 
 @needs_make
@@ -165,6 +182,9 @@ def test_the_readmes_program_runs_as_it_stands_and_prints_what_it_says(tmp_path,
     assert said[0] == pytest.approx(-(1.5**2 / variance + np.log(2 * np.pi * variance)) / 2, abs=0.0051)
     assert np.sort(found["params"].mu[:, 0]) == pytest.approx([166, 181], abs=2)
     assert len(set(found["labels"][:80].tolist())) == 1 and found["labels"][0] != found["labels"][-1]
+    drawn = matplotlib.pyplot.gca().collections[0]
+    assert np.allclose(drawn.get_offsets(), table) and np.array_equal(drawn.get_array(), found["labels"])
+    assert (tmp_path / "mine.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_numbers_of_the_readme_are_those_of_the_book():

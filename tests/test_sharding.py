@@ -84,12 +84,18 @@ def table(tmp_path):
     return tmp_path / "table.npy"
 
 
-def test_two_hosts_give_the_fit_of_one_and_read_each_its_own_part(table, tmp_path):
+@pytest.mark.parametrize("by_label", [False, True])
+def test_two_hosts_give_the_fit_of_one_and_read_each_its_own_part(table, tmp_path, by_label):
+    """Sorted by a label, which stands in the last column, each host sees a column that is the same in all its rows."""
+    xs = np.load(table)
+    if by_label:
+        xs[:, 2] = np.arange(len(xs)) > 50
+        np.save(table, xs)
     with two_hosts(table, tmp_path) as hosts:
         errors = [host.communicate(timeout=300)[1] for host in hosts]
     assert [host.returncode for host in hosts] == [0, 0], errors[0][-2000:]
     with jax.enable_x64(False):
-        alone = on_two_hosts.fits(np.load(table), np.load(table)[:50])
+        alone = on_two_hosts.fits(xs, xs[::2])
     for rank, rows in enumerate([(0, 51), (51, 101)]):
         with np.load(tmp_path / f"{rank}.npz") as result:
             assert {tuple(r) for r in result["read"]} == {rows}
